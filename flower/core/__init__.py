@@ -1,0 +1,1 @@
+"""The words of Flower: values, states, settings and errors. Imports nothing else of ours."""

@@ -1,0 +1,170 @@
+"""The frozen values that modules hand each other. No dict and no database row crosses a module border.
+
+Times are aware datetimes in UTC, from the database's clock. A `seq` is a Decimal: the ancestor's column is numeric, and a hand
+may write 1.5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from flower.core.status import Gate, Status, Why
+
+# Any value that json.loads can return. Any, because mypy's recursive aliases make every caller cast.
+Json: TypeAlias = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A task that this worker holds: all that the runner needs to run it once.
+
+    *parameters* is the row's JSON text, not yet decoded: a hand may have written anything there.
+    """
+
+    flow_id: str
+    seq: Decimal
+    workflow: str
+    name: str
+    program: str
+    parameters: str
+    attempt: int
+    claim_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one attempt ended.
+
+    *claim* fences the write: it lands only while the task is still held under its claim_id.
+    *value* is JSON text: the result of a finished task, the error of any other.
+    *status* WAIT means that the task goes back: after *after_seconds* (a retry), or, when *unharmed*, at once and without
+    having used up an attempt.
+    """
+
+    claim: Claim
+    status: Status
+    why: Why | None = None
+    value: str | None = None
+    after_seconds: float | None = None
+    unharmed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What went wrong in one attempt, as it stands in the column `error`.
+
+    *traceback* has the last frame of user code first. *where* is that frame as `file:line in function`, if there is one.
+    """
+
+    type: str
+    message: str
+    program: str | None = None
+    where: str | None = None
+    traceback: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A request to start a workflow. *options* may have `priority`, `runAt` (ISO 8601 with zone) and `idempotencyKey`."""
+
+    workflow: str
+    parameters: dict[str, Json] = field(default_factory=dict)
+    options: dict[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """The flow that an order started. *duplicate*: the same idempotency key had started it before."""
+
+    flow_id: str
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One step of one flow, as people see it."""
+
+    flow_id: str
+    seq: Decimal
+    step_seq: Decimal
+    workflow: str
+    name: str
+    program: str | None
+    status: Decimal
+    outcome: str | None
+    attempt: int
+    crashes: int
+    priority: Decimal
+    parameters: Json
+    result: Json
+    error: Json
+    depends_on: tuple[Decimal, ...]
+    worker: UUID | None
+    registered_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    suspended_at: datetime | None
+    run_after: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One execution of a workflow, without its tasks.
+
+    *status* is derived: suspend if a task is suspended, else running, else wait, else finish; ignore if it was cancelled.
+    *stalled*: all that is left waits on a suspended task.
+    """
+
+    flow_id: str
+    workflow: str
+    status: Status
+    stalled: bool
+    priority: Decimal
+    registered_at: datetime | None
+    finished_at: datetime | None
+    counts: dict[str, int]
+    failing: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a list of flows. *next* is what to hand in as `after` for the next part, None at the end."""
+
+    items: tuple[Flow, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Why one task does not run at this moment. *reason* is a sentence for people."""
+
+    seq: Decimal
+    name: str
+    gate: Gate | None
+    waits_for: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One row of a workflow's definition."""
+
+    seq: Decimal
+    name: str
+    program: str
+    priority: Decimal
+    parameters: Json
+    depends_on: tuple[Decimal, ...] | None
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """A named graph of steps."""
+
+    workflow: str
+    steps: tuple[Step, ...]

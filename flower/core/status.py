@@ -1,0 +1,52 @@
+"""The five states of a task, and the second word that says why. Knows the numbers that stand in kr_task_stat."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import IntEnum, StrEnum
+
+
+class Status(IntEnum):
+    """What stands in `exec_status`. A hand may write any other number: see `status_word`."""
+
+    WAIT = 0
+    RUNNING = 1
+    SUSPEND = 2
+    FINISH = 3
+    IGNORE = 9
+
+    @property
+    def word(self) -> str:
+        """The name that people see: `wait`, `running`, …."""
+        return self.name.lower()
+
+
+class Why(StrEnum):
+    """What stands in `outcome`: why a task is suspended or ignored."""
+
+    FAILED = "failed"
+    APPROVAL = "approval"
+    POISON = "poison"
+    INVALID = "invalid"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+    CONDITION = "condition"
+
+
+class Gate(StrEnum):
+    """What a waiting task waits for, in the order in which the gates are passed."""
+
+    DEPENDENCIES = "dependencies"
+    TIME = "time"
+    PAUSE = "pause"
+    PROGRAM = "program"
+    LIMIT = "limit"
+    SLOT = "slot"
+
+
+def status_word(number: Decimal) -> str:
+    """Return the word for *number*, or the number itself where a hand wrote one that means nothing."""
+    try:
+        return Status(int(number)).word if number == int(number) else str(number)
+    except (ValueError, OverflowError):
+        return str(number)

@@ -1,0 +1,1 @@
+"""The cycle: claim, run, record, release. And what keeps it alive: lease, heartbeat, watchdog."""

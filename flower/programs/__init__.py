@@ -1,0 +1,1 @@
+"""The built-in programs: the ancestor's three, and `hello`."""

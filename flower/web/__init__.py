@@ -1,0 +1,1 @@
+"""The HTTP interface. Parses, makes one call, answers."""

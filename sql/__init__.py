@@ -1,0 +1,1 @@
+"""All SQL of Flower, as files: migrations/, functions/, queries/."""
