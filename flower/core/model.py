@@ -168,3 +168,31 @@ class Workflow:
 
     workflow: str
     steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A registered function, as a worker announces it.
+
+    *takes*: the parameters it has, None if it takes any name (`**kwargs`). *requires*: those without a default.
+    *schema*: the JSON schema of its parameters, None if there is none.
+    """
+
+    name: str
+    takes: tuple[str, ...] | None
+    requires: tuple[str, ...] = ()
+    schema: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether this process can do its work. Each field is `ok` or a sentence that says what is wrong."""
+
+    database: str
+    schema: str
+    dispatcher: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether all of it is well."""
+        return self.database == self.schema == self.dispatcher == "ok"
