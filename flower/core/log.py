@@ -1,0 +1,131 @@
+"""How Flower logs: structlog, an event and keys per line, on stderr. Coloured lines on a terminal, JSON otherwise.
+
+Every line is escaped: whatever a task puts into a message, one event is one line and no terminal obeys it. What is called like a
+secret is masked, and parameters are never written, even if somebody hands them in.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sys
+import threading
+from collections.abc import Mapping, MutableMapping
+from datetime import UTC, datetime
+from typing import Any, TextIO, cast
+
+import structlog
+from structlog.typing import FilteringBoundLogger, Processor
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+# Keys that are or end in one of these are secrets wherever they are shown.
+_SECRET = ("password", "secret", "token", "api_key", "authorization")
+
+# C0, DEL and C1: what a terminal may take for a command. Lone surrogates cannot be written at all.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_UNPRINTABLE_IN_A_BLOCK = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def get(**context: Any) -> FilteringBoundLogger:
+    """Return a logger that writes *context* with every event. May be called before `configure`, which it obeys from its first line on."""
+    return cast(FilteringBoundLogger, structlog.get_logger(**context))
+
+
+def configure(level: str = "info", format: str = "auto", stream: TextIO | None = None) -> None:  # noqa: A002  named as in FLOWER_LOG_FORMAT
+    """Send every event of *level* (debug, info, warning or error) and above to *stream*, by default stderr.
+
+    *format* is `console`, `json`, or `auto`: console if *stream* is a terminal. Warnings and errors of asyncio, aiohttp and
+    other libraries, which use the standard library's logging, become events of ours.
+    """
+    stream = sys.stderr if stream is None else stream
+    is_console = format == "console" or (format == "auto" and stream.isatty())
+    if is_console:
+        colours = stream.isatty() and not os.environ.get("NO_COLOR")
+        console = structlog.dev.ConsoleRenderer(colors=colours, sort_keys=False, exception_formatter=structlog.dev.plain_traceback)
+        ending: list[Processor] = [_escaped, console]
+    else:
+        ending = [_json_line]
+    structlog.configure(
+        processors=[_protect, _tracebacks, _stamp, *ending],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=lambda *_: Lines(stream),
+        cache_logger_on_first_use=True,
+    )
+    root = logging.getLogger()
+    root.handlers = [*(handler for handler in root.handlers if not isinstance(handler, _FromLibraries)), _FromLibraries()]
+    root.setLevel(max(_LEVELS[level], logging.WARNING))
+
+
+def escape(text: str, *, keep_lines: bool = False) -> str:
+    """Return *text* with every character that a terminal could obey written out in ASCII. *keep_lines* spares tabs and line ends."""
+    return (_UNPRINTABLE_IN_A_BLOCK if keep_lines else _UNPRINTABLE).sub(_written_out, text)
+
+
+def _written_out(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")
+
+
+class Lines:
+    """Writes one line per call, whole, from any thread. A reader that has gone away stops no task: the line is lost, quietly."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def line(self, text: str) -> None:
+        """Write *text* and a line end at once, so that what is logged before a crash is there after it."""
+        try:
+            with self._lock:
+                self._stream.write(text + "\n")
+                self._stream.flush()
+        except (OSError, ValueError):
+            pass
+
+    # structlog calls the method that is named like the level.
+    msg = debug = info = warning = error = critical = exception = line
+
+
+def _protect(_logger: Any, _level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key in event:
+        if key == "parameters" or key.lower().endswith(_SECRET):
+            event[key] = "***"
+    return event
+
+
+def _stamp(_logger: Any, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return {"timestamp": now.replace("+00:00", "Z"), "level": level, **event}
+
+
+def _tracebacks(logger: Any, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    # Plain text: the prettier renderers show local variables, which are the parameters of tasks.
+    return structlog.processors.format_exc_info(logger, level, event) if "exc_info" in event else event
+
+
+# Made once: json.dumps makes an encoder per call as soon as it is given an option.
+_encode = json.JSONEncoder(separators=(",", ":"), default=str, allow_nan=False).encode
+
+
+def _json_line(_logger: Any, _level: str, event: Mapping[str, Any]) -> str:
+    try:
+        return _encode(event)
+    except (TypeError, ValueError, RecursionError):
+        return _encode({str(key): repr(value) for key, value in event.items()})
+
+
+def _escaped(_logger: Any, _level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {key: escape(value if isinstance(value, str) else repr(value), keep_lines=key == "exception") for key, value in event.items()}
+
+
+class _FromLibraries(logging.Handler):
+    """Hands what libraries log to structlog."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            say = get().error if record.levelno >= logging.ERROR else get().warning
+            say("library.said", logger=record.name, message=record.getMessage(), exc_info=record.exc_info)
+        except Exception:  # noqa: BLE001  a log call never raises
+            self.handleError(record)
