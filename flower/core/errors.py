@@ -4,14 +4,23 @@ FlowerError
 ├── UsageError             the request is at fault: HTTP 4xx, exit status 1
 │   ├── UnknownWorkflow    404
 │   ├── UnknownFlow        404
+│   ├── UnknownTask        404
 │   ├── AmbiguousFlow      409
 │   ├── KeyReused          409
+│   ├── NotJson            400, with line and column
 │   ├── Invalid            422, with a path per field
 │   └── RequestRefused     any other 4xx of the HTTP interface
 ├── ConfigurationError     the surroundings are at fault, waiting does not help: exit status 78
 │   ├── SchemaTooNew
 │   └── ModuleProblem
-└── DatabaseLost           the database cannot be reached just now: HTTP 503, tried again for ever
+├── DatabaseLost           the database cannot be reached just now: HTTP 503, tried again for ever
+├── TaskError              one attempt of a task cannot go on: it stands in the task's error column
+│   ├── InvalidParameters  its parameters do not fit its function
+│   ├── ResultNotJson      its result cannot be stored
+│   └── ProgramFailed      a built-in program could not do what it was asked
+└── OutOfPlace             something of the SDK was called where it means nothing
+    ├── NotInTask
+    └── NotInWorkflow
 
 A class holds its data and writes its own message, with what to do about it.
 """
@@ -65,6 +74,17 @@ class UnknownFlow(UsageError):
         self.flow = flow
 
 
+class UnknownTask(UsageError):
+    """A flow has no task of this seq or name. *near*: names that look like it."""
+
+    status = 404
+
+    def __init__(self, flow: str, step: str, near: Sequence[str] = ()) -> None:
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        super().__init__(f"flow {flow} has no task {step!r}{hint} (give its seq or its name)")
+        self.flow, self.step, self.near = flow, step, tuple(near)
+
+
 class AmbiguousFlow(UsageError):
     """Several flows begin like this. *found*: some of them."""
 
@@ -103,6 +123,17 @@ class Invalid(UsageError):
         self.errors = tuple(errors)
 
 
+class NotJson(UsageError):
+    """A text should be JSON and is not. *position* counts characters from 0."""
+
+    status = 400
+
+    def __init__(self, reason: str, text: str, position: int) -> None:
+        line, column = text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
+        super().__init__(f"this is not JSON: {reason} (line {line}, column {column})")
+        self.position = position
+
+
 class RequestRefused(UsageError):
     """The HTTP request is refused for its form, before its content is looked at. *headers*: for the answer."""
 
@@ -121,3 +152,47 @@ class SchemaTooNew(ConfigurationError):
 
 class ModuleProblem(ConfigurationError):
     """A module with tasks cannot be used: it does not import, or two tasks have one name."""
+
+
+class TaskError(FlowerError):
+    """One attempt of a task cannot go on."""
+
+
+class InvalidParameters(TaskError):
+    """The parameters of a task do not fit its function; it was not called. *errors*: what is wrong, parameter by parameter."""
+
+    def __init__(self, task: str, errors: Sequence[FieldError]) -> None:
+        listed = "; ".join(f"{error.path}: {error.message}" if error.path else error.message for error in errors)
+        super().__init__(f"the parameters do not fit {task}: {listed}")
+        self.task, self.errors = task, tuple(errors)
+
+
+class ResultNotJson(TaskError):
+    """The function of a task returned what cannot be stored as JSON."""
+
+    def __init__(self, task: str, reason: str) -> None:
+        super().__init__(f"the result of {task} cannot be stored: {reason}")
+        self.task, self.reason = task, reason
+
+
+class ProgramFailed(TaskError):
+    """A built-in program could not do what it was asked."""
+
+
+class OutOfPlace(FlowerError):
+    """Something of the SDK was called where it means nothing."""
+
+
+class NotInTask(OutOfPlace):
+    """There is no task around this call."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} works only inside a task that Flower runs, and in what that task itself calls (not in a thread that it started by hand)")
+
+
+class NotInWorkflow(OutOfPlace):
+    """A task was called like a function, outside of the body of a workflow. *instead*: what to write."""
+
+    def __init__(self, task: str, instead: str) -> None:
+        super().__init__(f"{task}(…) means a step, and only in the body of a workflow; to call the function itself write {instead}")
+        self.task = task
