@@ -1,0 +1,44 @@
+-- Take up to *slots* claimable tasks for a worker, in order, from a position on (the whole key of the last one claimed), and mark them
+-- running. ctid = ANY (ARRAY (…)): joined by key, the planner may hash the whole table once many rows wait.
+-- Rows that a session has locked are passed over. A suspect (it was running when two workers were lost) comes alone: one at a time per worker.
+CREATE OR REPLACE FUNCTION kr_claim(worker uuid, slots integer, at_order double precision, at_rank integer, at_seq numeric, at_flow text)
+RETURNS TABLE (flow text, seq numeric, workflow text, name text, program text, parameters text, attempt integer, claim uuid,
+    run_order double precision, rank integer) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    mine   text[] := (SELECT w.programs FROM kr_worker w WHERE w.worker_id = worker);
+    paused text[] := ARRAY(SELECT p.task_id FROM ms_pause p);
+    rows_  tid[];
+BEGIN
+    IF mine IS NULL THEN
+        RETURN;                                  -- this worker was given up for lost: it may not start anything
+    ELSIF EXISTS (SELECT FROM kr_worker w WHERE NOT w.programs <@ mine) THEN
+        rows_ := ARRAY(
+            SELECT t.ctid FROM kr_task_stat t WHERE t.exec_status + 0 = 0 AND t.gate || '' = 'slot' AND t.ctid = ANY (ARRAY(
+                SELECT q.ctid FROM unnest(mine) p (program) CROSS JOIN LATERAL (
+                    SELECT q.ctid, q.run_order, q.rank, q.task_exec_seq, q.task_flow_id FROM kr_task_stat q
+                    WHERE q.exec_status = 0 AND q.gate = 'slot' AND q.crashes < 2 AND q.program = p.program AND q.task_id <> ALL (paused)
+                        AND (q.run_order, q.rank, q.task_exec_seq, q.task_flow_id) >= (at_order, at_rank, at_seq, at_flow)
+                    ORDER BY q.run_order, q.rank, q.task_exec_seq, q.task_flow_id LIMIT slots) q
+                ORDER BY q.run_order, q.rank, q.task_exec_seq, q.task_flow_id LIMIT slots))
+            FOR UPDATE SKIP LOCKED);
+    ELSE
+        rows_ := ARRAY(
+            SELECT q.ctid FROM kr_task_stat q
+            WHERE q.exec_status = 0 AND q.gate = 'slot' AND q.crashes < 2 AND q.task_id <> ALL (paused)
+                AND (q.run_order, q.rank, q.task_exec_seq, q.task_flow_id) >= (at_order, at_rank, at_seq, at_flow)
+            ORDER BY q.run_order, q.rank, q.task_exec_seq, q.task_flow_id LIMIT slots FOR UPDATE SKIP LOCKED);
+    END IF;
+    IF cardinality(rows_) < slots AND EXISTS (SELECT FROM kr_task_stat q WHERE q.exec_status = 0 AND q.gate = 'slot' AND q.crashes >= 2)
+        AND NOT EXISTS (SELECT FROM kr_task_stat r WHERE r.exec_status = 1 AND r.worker_id = worker AND r.crashes >= 2) THEN
+        rows_ := rows_ || ARRAY(
+            SELECT q.ctid FROM kr_task_stat q
+            WHERE q.exec_status = 0 AND q.gate = 'slot' AND q.crashes >= 2 AND q.program = ANY (mine) AND q.task_id <> ALL (paused)
+            ORDER BY q.run_order, q.task_exec_seq, q.task_flow_id LIMIT 1 FOR UPDATE SKIP LOCKED);
+    END IF;
+    RETURN QUERY
+    UPDATE kr_task_stat t SET exec_status = 1, gate = NULL, waits_seq = NULL, waits_for = NULL, started_ts = clock_timestamp(),
+        attempt = t.attempt + 1, tries = t.tries + 1, worker_id = worker, claim_id = gen_random_uuid()
+    WHERE t.ctid = ANY (rows_) AND t.exec_status + 0 = 0
+    RETURNING t.task_flow_id::text, t.task_exec_seq, t.task_id::text, t.name::text, t.program::text, t.parameters::text, t.attempt, t.claim_id, t.run_order, t.rank;
+END $$;

@@ -1,0 +1,119 @@
+-- The engine's one round trip: record the outcomes gathered so far, release who waited for them, look at what others changed, admit
+-- through limits, claim for the free slots. Waits for no lock that somebody else's session may hold.
+-- look_round: also look at hand-made changes, timers and doors. careful: the last call failed on a value, so each outcome is written in a
+-- subtransaction of its own and the culprit is recorded with a constant text. at_…: where the last claim ended, NULL from the start.
+-- Answers rows of one shape, by kind: claimed; refused (the claim was gone); not written (locked: send again); unstorable (the culprit);
+-- sleep (seconds until the next time gate opens, or until something locked must be tried again).
+CREATE OR REPLACE FUNCTION kr_cycle(worker uuid, flows text[], seqs numeric[], claims uuid[], statuses numeric[], outcomes text[], payloads text[],
+    delays double precision[], unharmed boolean[], slots integer, look_round boolean, careful boolean,
+    at_order double precision, at_rank integer, at_seq numeric, at_flow text)
+RETURNS TABLE (kind text, flow text, seq numeric, workflow text, name text, program text, parameters text, attempt integer, claim uuid,
+    run_order double precision, rank integer, seconds double precision)
+LANGUAGE plpgsql SET search_path FROM CURRENT
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+DECLARE
+    done    record;
+    one     record;
+    o       record;
+    tflows  text[];
+    tseqs   numeric[];
+    tedges  boolean[];
+    names   text[] := '{}';
+    ready   integer := 0;
+    claimed integer := 0;
+BEGIN
+    -- 1 record
+    IF cardinality(flows) > 0 THEN
+        IF NOT careful THEN
+            done := kr_record(flows, seqs, claims, statuses, outcomes, payloads, delays, unharmed);
+        ELSE
+            done := kr_record('{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}');
+            FOR i IN 1 .. cardinality(flows) LOOP
+                BEGIN
+                    one := kr_record(flows[i:i], seqs[i:i], claims[i:i], statuses[i:i], outcomes[i:i], payloads[i:i], delays[i:i], unharmed[i:i]);
+                EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded THEN
+                    one := kr_record(flows[i:i], seqs[i:i], claims[i:i], '{2}', '{failed}',
+                        '{"{\"type\": \"Unstorable\", \"message\": \"the task ended, but PostgreSQL could not store what it returned\"}"}', '{NULL}', '{false}');
+                    RETURN QUERY SELECT 'unstorable', flows[i], seqs[i], NULL, NULL, NULL, NULL, NULL::integer, claims[i], NULL::float8, NULL::integer, NULL::float8;
+                END;
+                done.wflows := done.wflows || one.wflows;
+                done.wseqs := done.wseqs || one.wseqs;
+                done.wstatuses := done.wstatuses || one.wstatuses;
+                done.names := done.names || one.names;
+            END LOOP;
+        END IF;
+        names := coalesce(done.names, '{}');
+        IF coalesce(cardinality(done.wflows), 0) < cardinality(flows) THEN
+            RETURN QUERY
+            SELECT CASE WHEN t.task_flow_id IS NULL THEN 'refused' ELSE 'not written' END, g.f, g.s, NULL, NULL, NULL, NULL, NULL::integer, g.c, NULL::float8, NULL::integer, NULL::float8
+            FROM unnest(flows, seqs, claims) g (f, s, c)
+                LEFT JOIN kr_task_stat t ON t.task_flow_id = g.f AND t.task_exec_seq = g.s AND t.exec_status + 0 = 1 AND t.claim_id = g.c
+            WHERE NOT EXISTS (SELECT FROM unnest(done.wflows, done.wseqs) w (f, s) WHERE w.f = g.f AND w.s = g.s);
+        END IF;
+        -- 2 release: the children that wait for one of them; a task that goes back looks for its gate
+        SELECT array_agg(x.f), array_agg(x.s), array_agg(false) INTO tflows, tseqs, tedges FROM (
+            SELECT DISTINCT e.task_flow_id::text AS f, e.task_exec_seq AS s
+            FROM unnest(done.wflows, done.wseqs, done.wstatuses) w (f, s, status)
+                JOIN kr_task_edge e ON e.task_flow_id = w.f AND e.parent_seq = w.s AND w.status = ANY (e.counts)
+                JOIN kr_task_stat t ON t.task_flow_id = e.task_flow_id AND t.task_exec_seq = e.task_exec_seq
+            WHERE t.exec_status + 0 = 0 AND t.gate = 'dependencies' AND t.waits_seq = w.s
+            UNION ALL
+            SELECT w.f, w.s FROM unnest(done.wflows, done.wseqs, done.wstatuses) w (f, s, status) WHERE w.status = 0) x;
+        IF EXISTS (SELECT FROM kr_waiter) AND EXISTS (SELECT FROM unnest(done.wflows) w (f) JOIN kr_waiter k ON k.task_flow_id = w.f
+            WHERE NOT EXISTS (SELECT FROM kr_task_stat t WHERE t.task_flow_id = w.f AND (t.exec_status + 0 = 1 OR (t.exec_status + 0 = 0 AND t.gate IS DISTINCT FROM 'dependencies')))) THEN
+            PERFORM pg_notify('flower_end', '');
+        END IF;
+    END IF;
+    -- 3 what others changed, whose time has come, which doors opened
+    IF look_round THEN
+        FOR o IN SELECT * FROM kr_look(500) LOOP
+            IF o.limit_name IS NULL THEN
+                tflows := tflows || o.flow;
+                tseqs := tseqs || o.seq;
+                tedges := tedges || o.edges_changed;
+            ELSE
+                names := names || o.limit_name;
+            END IF;
+        END LOOP;
+    END IF;
+    -- 4 settle and admit; the claim goes back as far as the oldest task that came to a slot
+    IF cardinality(tflows) > 0 THEN
+        FOR o IN SELECT * FROM kr_settle(tflows, tseqs, tedges) LOOP
+            IF o.gate = 'limit' THEN
+                names := names || o.limits;
+            ELSE
+                ready := ready + 1;
+                IF (o.run_order, o.rank, o.seq, o.flow) < (at_order, at_rank, at_seq, at_flow) THEN
+                    at_order := o.run_order; at_rank := o.rank; at_seq := o.seq; at_flow := o.flow;
+                END IF;
+            END IF;
+        END LOOP;
+    END IF;
+    IF cardinality(names) > 0 THEN
+        FOR o IN SELECT * FROM kr_admit(ARRAY(SELECT DISTINCT unnest(names))) LOOP
+            ready := ready + 1;
+            IF (o.run_order, o.rank, o.seq, o.flow) < (at_order, at_rank, at_seq, at_flow) THEN
+                at_order := o.run_order; at_rank := o.rank; at_seq := o.seq; at_flow := o.flow;
+            END IF;
+        END LOOP;
+    END IF;
+    -- 5 claim
+    IF slots > 0 THEN
+        RETURN QUERY
+        SELECT 'claimed', c.*, NULL::float8
+        FROM kr_claim(worker, slots, coalesce(at_order, '-Infinity'), coalesce(at_rank, -2147483648), coalesce(at_seq, '-Infinity'), coalesce(at_flow, '')) c;
+        GET DIAGNOSTICS claimed = ROW_COUNT;
+    END IF;
+    -- 6 whatever came to a slot and was not taken here may be for others
+    IF ready > claimed AND (SELECT count(*) FROM kr_worker) > 1 THEN
+        PERFORM pg_notify('flower', '');
+    END IF;
+    IF look_round THEN
+        RETURN QUERY
+        SELECT 'sleep', NULL, NULL::numeric, NULL, NULL, NULL, NULL, NULL::integer, NULL::uuid, NULL::float8, NULL::integer,
+            CASE WHEN EXISTS (SELECT FROM kr_recount) OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IS NULL) THEN 0.05
+            ELSE (SELECT greatest(extract(epoch FROM t.run_after - clock_timestamp()), 0)::float8 FROM kr_task_stat t
+                  WHERE t.exec_status = 0 AND t.gate = 'time' AND isfinite(t.run_after) ORDER BY t.run_after LIMIT 1) END;
+    END IF;
+END $$;

@@ -1,0 +1,51 @@
+-- Give up workers that are lost, and take back what nobody holds: tasks of workers that are gone, and rows that a hand set to running.
+-- Lost: the lease has ended; or earlier, after six seconds without a beat, if two looks at least two seconds apart found no session of
+-- the worker, and the server has been up for fifteen seconds (after its restart every session is missing). Only for a worker that was
+-- seen among the server's sessions when it came: behind a pooler the lease alone decides.
+-- A task whose worker is lost for the third time is suspended as poison. Any worker may do all this at any time.
+-- Answers the lost workers, and how many tasks wait again or were suspended.
+CREATE OR REPLACE FUNCTION kr_sweep(OUT lost uuid[], OUT taken_back integer, OUT poisoned integer) LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    now_ timestamptz := clock_timestamp();
+BEGIN
+    WITH silent AS MATERIALIZED (
+        SELECT w.worker_id, w.direct AND now_ - pg_postmaster_start_time() > interval '15 s' AND NOT EXISTS (
+            SELECT FROM pg_stat_activity a WHERE a.application_name LIKE 'flower/' || w.worker_id || '/%') AS absent
+        FROM kr_worker w WHERE w.beat_ts < now_ - interval '3 s' FOR UPDATE SKIP LOCKED)
+    UPDATE kr_worker w SET absent_since = CASE WHEN s.absent THEN coalesce(w.absent_since, now_) END
+    FROM silent s WHERE s.worker_id = w.worker_id AND s.absent IS DISTINCT FROM (w.absent_since IS NOT NULL);
+    WITH gone AS (
+        DELETE FROM kr_worker w WHERE w.worker_id = ANY (ARRAY(
+            SELECT k.worker_id FROM kr_worker k
+            WHERE k.lease_until < now_ OR (k.absent_since <= now_ - interval '2 s' AND k.beat_ts <= now_ - interval '6 s')
+            FOR UPDATE SKIP LOCKED))
+        RETURNING w.worker_id)
+    SELECT coalesce(array_agg(g.worker_id), '{}') INTO lost FROM gone g;
+    WITH nobodys AS MATERIALIZED (
+        SELECT t.ctid AS row_, t.worker_id IS NOT NULL AS crashed, t.worker_id IS NOT NULL AND t.crashes >= 2 AS poison FROM kr_task_stat t
+        WHERE t.exec_status = 1 AND (t.worker_id IS NULL OR NOT EXISTS (SELECT FROM kr_worker w WHERE w.worker_id = t.worker_id))
+        ORDER BY t.task_flow_id, t.task_exec_seq LIMIT 1000 FOR UPDATE OF t SKIP LOCKED),
+    kept AS (
+        INSERT INTO kr_task_attempt (task_flow_id, task_exec_seq, attempt, exec_status, outcome, started_ts, error, worker_id)
+            SELECT t.task_flow_id, t.task_exec_seq, t.attempt, CASE WHEN n.poison THEN 2 ELSE 0 END, CASE WHEN n.poison THEN 'poison' END, t.started_ts,
+                jsonb_build_object('type', 'WorkerLost', 'message', 'the worker that ran this attempt was lost'), t.worker_id
+            FROM nobodys n JOIN kr_task_stat t ON t.ctid = n.row_ WHERE n.crashed),
+    back AS (       -- the claim changes with the status: by that the triggers know the engine's hand
+        UPDATE kr_task_stat t SET exec_status = CASE WHEN n.poison THEN 2 ELSE 0 END, outcome = CASE WHEN n.poison THEN 'poison' END,
+            error = CASE WHEN n.poison THEN jsonb_build_object('type', 'WorkerLost', 'program', t.program, 'message',
+                'three workers were lost while they ran this task; set exec_status to 0 to try again') END,
+            suspended_ts = CASE WHEN n.poison THEN now_ END, started_ts = CASE WHEN n.poison THEN t.started_ts END,
+            crashes = t.crashes + n.crashed::integer, tries = greatest(t.tries - n.crashed::integer, 0),
+            claim_id = CASE WHEN t.claim_id IS NULL THEN gen_random_uuid() END, worker_id = NULL
+        FROM nobodys n WHERE t.ctid = n.row_
+        RETURNING n.poison, t.limits, t.task_flow_id),
+    rung AS (
+        INSERT INTO kr_recount (kind, name) SELECT DISTINCT 'limit', l FROM back b CROSS JOIN unnest(b.limits) l)
+    SELECT count(*) FILTER (WHERE NOT b.poison), count(*) FILTER (WHERE b.poison) INTO taken_back, poisoned FROM back b;
+    IF taken_back + poisoned > 0 THEN
+        PERFORM pg_notify('flower', '');
+        IF poisoned > 0 AND EXISTS (SELECT FROM kr_waiter) THEN
+            PERFORM pg_notify('flower_end', '');
+        END IF;
+    END IF;
+END $$;

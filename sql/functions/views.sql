@@ -1,0 +1,30 @@
+-- The clean names: one row per flow and one per task.
+
+CREATE OR REPLACE VIEW flower_tasks AS
+    SELECT t.task_flow_id AS flow_id, t.task_exec_seq AS seq, t.task_seq AS step_seq, t.task_id AS workflow, coalesce(t.name, t.program, t.task_seq::text)::text AS name,
+        t.program, t.exec_status AS status_number,
+        CASE t.exec_status WHEN 0 THEN 'wait' WHEN 1 THEN 'running' WHEN 2 THEN 'suspend' WHEN 3 THEN 'finish' WHEN 9 THEN 'ignore' ELSE t.exec_status::text END AS status,
+        t.outcome, t.attempt, t.crashes, t.task_priority AS priority, t.parameters, t.result, t.error, t.gate, t.waits_seq, t.waits_for, t.worker_id,
+        t.registered_ts AS registered_at, t.started_ts AS started_at, t.finished_ts AS finished_at, t.suspended_ts AS suspended_at, t.run_after
+    FROM kr_task_stat t;
+
+-- status: suspend if a task is suspended, else running, else wait, else finish; ignore if it was cancelled.
+-- stalled: all that is left waits on a suspended task.
+CREATE OR REPLACE VIEW flower_flows AS
+    SELECT f.task_flow_id AS flow_id, f.task_id AS workflow,
+        CASE WHEN s.suspended > 0 THEN 'suspend' WHEN s.running > 0 THEN 'running' WHEN s.open > 0 THEN 'wait' WHEN s.cancelled > 0 THEN 'ignore' ELSE 'finish' END AS status,
+        s.suspended > 0 AND s.running = 0 AND s.open = s.blocked AS stalled,
+        s.outcome, f.task_priority AS priority, f.registered_ts AS registered_at,
+        CASE WHEN s.suspended + s.running + s.open = 0 THEN s.finished_ts END AS finished_at,
+        s.open AS waiting, s.running, s.suspended, s.finished, s.ignored, s.failing_seq, s.failing
+    FROM kr_flow_stat f CROSS JOIN LATERAL (
+        SELECT count(*) FILTER (WHERE t.exec_status NOT IN (1, 2, 3, 9)) AS open,
+            count(*) FILTER (WHERE t.exec_status = 0 AND t.gate = 'dependencies') AS blocked,
+            count(*) FILTER (WHERE t.exec_status = 1) AS running, count(*) FILTER (WHERE t.exec_status = 2) AS suspended,
+            count(*) FILTER (WHERE t.exec_status = 3) AS finished, count(*) FILTER (WHERE t.exec_status = 9) AS ignored,
+            count(*) FILTER (WHERE t.exec_status = 9 AND t.outcome = 'cancelled') AS cancelled,
+            max(t.finished_ts) AS finished_ts,
+            min(t.outcome) FILTER (WHERE t.exec_status = 2) AS outcome,
+            min(t.task_exec_seq) FILTER (WHERE t.exec_status = 2) AS failing_seq,
+            (array_agg(coalesce(t.name, t.program, t.task_seq::text)::text ORDER BY t.task_exec_seq) FILTER (WHERE t.exec_status = 2))[1] AS failing
+        FROM kr_task_stat t WHERE t.task_flow_id = f.task_flow_id) s;
