@@ -3,7 +3,7 @@ FROM python:3.13-slim AS wheels
 WORKDIR /src
 COPY constraints.txt ./
 RUN pip download --no-cache-dir --require-hashes --dest /wheels -r constraints.txt \
- && pip install --no-cache-dir --no-index --find-links /wheels setuptools
+ && pip install --no-cache-dir --upgrade --no-index --find-links /wheels setuptools
 COPY . .
 RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels .
 

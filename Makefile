@@ -32,7 +32,7 @@ layers: $(READY) ## Does anything import upward? (import-linter)
 
 types: $(READY) ## mypy strict, and pyright
 	$(BIN)/mypy
-	$(BIN)/pyright --warnings
+	$(BIN)/pyright --pythonpath $(BIN)/python --warnings
 
 migrations: $(READY) ## squawk over sql/migrations
 	$(BIN)/squawk sql/migrations/*.sql

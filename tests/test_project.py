@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,11 @@ def variable(field: str) -> str:
 
 def settings_table() -> dict[str, list[str]]:
     """Return the cells of each row of the settings page, by variable."""
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in (ROOT / "docs/reference/settings.md").read_text().splitlines() if line.startswith("| `")]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in (ROOT / "docs/reference/settings.md").read_text().splitlines()
+        if line.startswith("| `")
+    ]
     return {row[0].strip("`"): row[1:] for row in rows}
 
 
@@ -105,7 +110,7 @@ def test_everything_is_pinned_with_a_hash_and_no_host_is_named() -> None:
 
 def test_everything_that_the_project_asks_for_is_pinned() -> None:
     pins = (ROOT / "constraints.txt").read_text()
-    asked = [*PROJECT["build-system"]["requires"], *PROJECT["project"]["dependencies"], *sum(PROJECT["project"]["optional-dependencies"].values(), [])]
+    asked = [*PROJECT["build-system"]["requires"], *PROJECT["project"]["dependencies"], *chain(*PROJECT["project"]["optional-dependencies"].values())]
     for requirement in asked:
         name = re.split(r"[\[<>=; ]", requirement)[0]
         assert re.search(rf"^{re.escape(name)}==", pins, flags=re.MULTILINE), name
@@ -141,7 +146,7 @@ def test_the_changelog_knows_this_version_or_has_what_is_not_released_yet() -> N
 
 def test_every_rule_that_is_switched_off_says_why() -> None:
     lint = PROJECT["tool"]["ruff"]["lint"]
-    rules = [*lint["ignore"], *sum(lint["per-file-ignores"].values(), [])]
+    rules = [*lint["ignore"], *chain(*lint["per-file-ignores"].values())]
     for rule in rules:
         assert re.search(rf'^    "{rule}",? +# \S', (ROOT / "pyproject.toml").read_text(), flags=re.MULTILINE), rule
 
