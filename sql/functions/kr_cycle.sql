@@ -10,7 +10,7 @@ CREATE OR REPLACE FUNCTION kr_cycle(worker uuid, flows text[], seqs numeric[], c
 RETURNS TABLE (kind text, flow text, seq numeric, workflow text, name text, program text, parameters text, attempt integer, claim uuid,
     run_order double precision, rank integer, seconds double precision)
 LANGUAGE plpgsql SET search_path FROM CURRENT
-SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     done    record;

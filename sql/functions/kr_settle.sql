@@ -23,18 +23,18 @@ BEGIN
     END IF;
     RETURN QUERY
     WITH mine AS MATERIALIZED (          -- most have no parent left: the full look is for the others
-        SELECT k.*, CASE WHEN k.e OR EXISTS (
+        SELECT k.*, k.e OR EXISTS (
                 SELECT FROM kr_task_edge e WHERE e.task_flow_id = k.f AND e.task_exec_seq = k.s AND e.parent_seq >= k.w
                 AND coalesce((SELECT p.exec_status FROM kr_task_stat p WHERE p.task_flow_id = e.task_flow_id AND p.task_exec_seq = e.parent_seq), -1) <> ALL (e.counts))
             OR EXISTS (
                 SELECT FROM kr_task_edge e WHERE e.task_flow_id = k.f AND e.task_exec_seq = k.s AND e.parent_seq >= '-Infinity'
                 AND coalesce((SELECT p.exec_status FROM kr_task_stat p WHERE p.task_flow_id = e.task_flow_id AND p.task_exec_seq = e.parent_seq), -1) <> ALL (e.counts))
-            THEN kr_open_parent(k.f, k.s, k.w, k.e) END AS look
+            AS blocked
         FROM unnest(rows_, kflows, kseqs, waited, edged) k (row_, f, s, w, e)),
     looked AS MATERIALIZED (
-        SELECT m.row_, m.f, m.s, (m.look).parent, (m.look).again,
-            CASE WHEN (m.look).circle THEN 'Circle' WHEN x.program IS NULL THEN 'StepGone' END AS fault
-        FROM mine m JOIN kr_task_stat x ON x.ctid = m.row_),
+        SELECT m.row_, m.f, m.s, p.parent, p.again, CASE WHEN p.circle THEN 'Circle' WHEN t.program IS NULL THEN 'StepGone' END AS fault
+        FROM mine m JOIN kr_task_stat t ON t.ctid = m.row_
+            LEFT JOIN LATERAL (SELECT o.* FROM kr_open_parent(m.f, m.s, m.w, m.e) o WHERE m.blocked) p ON true),
     later AS (
         INSERT INTO kr_recount (kind, task_flow_id, task_exec_seq) SELECT 'task', l.f, l.s FROM looked l WHERE l.again),
     stopped AS (
