@@ -1,1 +1,21 @@
 """One module per noun; each method sends one file of sql/queries and adds types to it."""
+
+from __future__ import annotations
+
+from flower.database.pool import Pool
+from flower.database.store.cycle import Cycle
+from flower.database.store.flows import Flows
+from flower.database.store.workers import Workers
+from flower.database.store.workflows import Workflows
+
+__all__ = ["Store"]
+
+
+class Store:
+    """All statements of Flower over one pool."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.cycle = Cycle(pool)
+        self.flows = Flows(pool)
+        self.workers = Workers(pool)
+        self.workflows = Workflows(pool)

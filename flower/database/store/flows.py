@@ -1,0 +1,130 @@
+"""Flows: starting, finding and reading them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from uuid import uuid4
+
+import asyncpg
+
+from flower.core.errors import AmbiguousFlow, FieldError, FlowerError, Invalid, KeyReused, UnknownFlow
+from flower.core.model import Flow, Order, Page, Registered, Task, Waiting
+from flower.core.status import Status, Why
+from flower.core.waiting import reason
+from flower.database.pool import Pool
+from flower.database.queries import query
+from flower.database.store.rows import flow_of, standing_of, task_of
+from flower.database.store.workers import Workers
+from flower.database.store.workflows import Workflows
+
+
+class Flows:
+    """Sends the statements about flows."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def register(self, order: Order) -> Registered:
+        """Start one flow. Raises UnknownWorkflow, Invalid, KeyReused or DatabaseLost; nothing is registered then, or, at DatabaseLost, perhaps."""
+        try:
+            return (await self.register_all([order]))[0]
+        except asyncpg.PostgresError as error:
+            raise await self._refusal(order, error) from None
+
+    async def register_all(self, orders: Sequence[Order]) -> tuple[Registered, ...]:
+        """Start all flows in one transaction, or none: then with PostgreSQL's error for one of them."""
+        rows = await self._pool.fetch(
+            query("register"),
+            [order.workflow for order in orders],
+            [json.dumps(order.parameters) for order in orders],
+            [json.dumps(order.options) for order in orders],
+        )
+        return tuple(Registered(row["flow_id"], row["duplicate"]) for row in rows)
+
+    async def _refusal(self, order: Order, error: asyncpg.PostgresError) -> FlowerError | asyncpg.PostgresError:
+        if error.sqlstate == "FL404":
+            return await Workflows(self._pool).unknown(order.workflow)
+        if error.sqlstate == "FL409":
+            return KeyReused(order.options["idempotencyKey"])
+        if error.sqlstate == "FL422":
+            return Invalid([FieldError(entry["path"], entry["message"]) for entry in json.loads(error.detail or "[]")])
+        if isinstance(error, asyncpg.DataError):
+            return Invalid([FieldError("", f"PostgreSQL cannot store this: {error}")])
+        return error
+
+    async def find(self, reference: str) -> str:
+        """Return the id that *reference* means: an id, a unique beginning of one, or `last`. Raises UnknownFlow or AmbiguousFlow."""
+        if reference == "last":
+            found = await self._pool.fetch(query("last_flow"))
+        else:
+            found = await self._pool.fetch(query("find_flow"), reference.replace("\0", "")) if reference else ()
+        if len(found) > 1:
+            raise AmbiguousFlow(reference, [row["flow_id"] for row in found])
+        if not found:
+            raise UnknownFlow(reference)
+        return str(found[0]["flow_id"])
+
+    async def get(self, flow_id: str) -> Flow:
+        """Return a flow by its whole id. Raises UnknownFlow."""
+        row = await self._pool.fetchrow(query("flow"), flow_id)
+        if row is None:
+            raise UnknownFlow(flow_id)
+        return flow_of(row)
+
+    async def tasks(self, flow_id: str) -> tuple[Task, ...]:
+        """Return all tasks of a flow in order of their seq; none if there is no such flow."""
+        return tuple(task_of(row) for row in await self._pool.fetch(query("tasks_of_flow"), flow_id))
+
+    async def list(
+        self, *, status: str | None = None, outcome: str | None = None, workflow: str | None = None, limit: int = 50, after: str | None = None
+    ) -> Page:
+        """Return a page of flows, the newest first. *status* takes the word of an outcome, too (`failed`). Raises Invalid for an unknown word or cursor."""
+        status, outcome = _words(status, outcome)
+        seen = _cursor(after) if after else (None, None)
+        rows = await self._pool.fetch(query("flows"), status, outcome, workflow, *seen, limit + 1)
+        items = tuple(flow_of(row) for row in rows[:limit])
+        return Page(items, _cursor_of(items[-1]) if len(rows) > limit else None)
+
+    async def why(self, flow_id: str) -> tuple[Waiting, ...]:
+        """Return, for each task that waits or stands still, the reason."""
+        workers = await Workers(self._pool).alive()
+        slots, programs = sum(worker.slots for worker in workers), sorted({program for worker in workers for program in worker.programs})
+        standing = [standing_of(row) for row in await self._pool.fetch(query("why"), flow_id)]
+        return tuple(Waiting(task.seq, task.name, task.gate, task.waits_for, reason(task, len(workers), slots, programs)) for task in standing)
+
+    @asynccontextmanager
+    async def awaited(self, flow_id: str) -> AsyncIterator[None]:
+        """While inside, the engine rings the channel flower_end when the flow has nothing left to do."""
+        waiter = uuid4()
+        await self._pool.execute(query("await_flow"), flow_id, waiter)
+        try:
+            yield
+        finally:
+            await self._pool.execute(query("forget_waiter"), waiter)
+
+
+def _words(status: str | None, outcome: str | None) -> tuple[str | None, str | None]:
+    states, whys = [state.word for state in Status], [why.value for why in Why]
+    if status in whys and outcome is None:
+        status, outcome = None, status
+    if status is not None and status not in states:
+        raise Invalid([FieldError("status", f"{status!r} is none of {', '.join(states + whys)}")])
+    if outcome is not None and outcome not in whys:
+        raise Invalid([FieldError("outcome", f"{outcome!r} is none of {', '.join(whys)}")])
+    return status, outcome
+
+
+def _cursor_of(flow: Flow) -> str:
+    return base64.urlsafe_b64encode(json.dumps([flow.registered_at and flow.registered_at.isoformat(), flow.flow_id]).encode()).decode().rstrip("=")
+
+
+def _cursor(text: str) -> tuple[datetime, str]:
+    try:
+        at, flow_id = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        return datetime.fromisoformat(at), str(flow_id)
+    except (ValueError, TypeError):
+        raise Invalid([FieldError("after", "is not a cursor that a list gave as `next`")]) from None

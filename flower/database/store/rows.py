@@ -1,0 +1,89 @@
+"""Turns database rows into the values of core.model. Never raises: a hand may have written anything."""
+
+from __future__ import annotations
+
+import json
+
+import asyncpg
+
+from flower.core.model import Flow, Json, Task
+from flower.core.status import Gate, Status
+from flower.core.waiting import Standing
+
+
+def json_of(text: str | None) -> Json:
+    """Return the value of a JSON column; the text itself where Python cannot hold it (a number of 5,000 digits)."""
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def flow_of(row: asyncpg.Record) -> Flow:
+    """Return a row of flower_flows as a Flow."""
+    return Flow(
+        flow_id=row["flow_id"],
+        workflow=row["workflow"],
+        status=Status[row["status"].upper()],
+        stalled=row["stalled"],
+        priority=row["priority"],
+        registered_at=row["registered_at"],
+        finished_at=row["finished_at"],
+        counts={word: row[column] for word, column in _COUNTS.items()},
+        failing=row["failing"],
+    )
+
+
+_COUNTS = {"wait": "waiting", "running": "running", "suspend": "suspended", "finish": "finished", "ignore": "ignored"}
+
+
+def task_of(row: asyncpg.Record) -> Task:
+    """Return a row of flower_tasks, with `depends_on`, as a Task."""
+    return Task(
+        flow_id=row["flow_id"],
+        seq=row["seq"],
+        step_seq=row["step_seq"],
+        workflow=row["workflow"],
+        name=row["name"],
+        program=row["program"],
+        status=row["status_number"],
+        outcome=row["outcome"],
+        attempt=row["attempt"],
+        crashes=row["crashes"],
+        priority=row["priority"],
+        parameters=json_of(row["parameters"]),
+        result=json_of(row["result"]),
+        error=json_of(row["error"]),
+        depends_on=tuple(row["depends_on"]),
+        worker=row["worker_id"],
+        registered_at=row["registered_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        suspended_at=row["suspended_at"],
+        run_after=row["run_after"],
+    )
+
+
+def standing_of(row: asyncpg.Record) -> Standing:
+    """Return a row of why.sql as a Standing."""
+    return Standing(
+        seq=row["seq"],
+        name=row["name"],
+        status=row["status_number"],
+        program=row["program"],
+        gate=None if row["gate"] is None else Gate(row["gate"]),
+        waits_seq=row["waits_seq"],
+        waits_for=row["waits_for"],
+        run_after=row["run_after"],
+        crashes=row["crashes"],
+        priority=row["priority"],
+        parent_name=row["parent_name"],
+        parent_status=row["parent_status"],
+        parent_outcome=row["parent_outcome"],
+        pause_reason=row["pause_reason"],
+        limit_slots=row["limit_slots"],
+        limit_holders=tuple(row["limit_holders"] or ()),
+        program_known=row["program_known"],
+    )

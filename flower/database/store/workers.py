@@ -1,0 +1,102 @@
+"""Workers: coming, staying alive, being given up, going."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from flower.core.model import Claim, Program
+from flower.database.pool import Pool
+from flower.database.queries import query
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One Flower process that is alive."""
+
+    worker_id: UUID
+    host: str
+    pid: int
+    version: str
+    slots: int
+    programs: tuple[str, ...]
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep found: workers given up, tasks that wait again, tasks suspended as poison."""
+
+    lost: tuple[UUID, ...]
+    taken_back: int
+    poisoned: int
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """Whether a cycle would find work, seconds until the next time gate opens (None: none), and this worker's running rows."""
+
+    work: bool
+    seconds: float | None
+    running: int
+
+
+class Workers:
+    """Sends the statements about workers."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def enroll(self, worker: Worker, programs: Sequence[Program], lease_seconds: float) -> None:
+        """Write the row of *worker* and what its *programs* take."""
+        await self._pool.execute(
+            query("enroll"),
+            worker.worker_id,
+            worker.host,
+            worker.pid,
+            worker.version,
+            worker.slots,
+            [program.name for program in programs],
+            [json.dumps(program.takes) for program in programs],
+            lease_seconds,
+        )
+
+    async def beat(self, worker_id: UUID, lease_seconds: float) -> bool:
+        """Prolong the lease. False: this worker was given up for lost and must not go on."""
+        return await self._pool.fetchrow(query("beat"), worker_id, lease_seconds) is not None
+
+    async def sweep(self) -> Swept:
+        """Give up lost workers and take back what nobody holds."""
+        (row,) = await self._pool.fetch(query("sweep"))
+        return Swept(tuple(row["lost"]), row["taken_back"], row["poisoned"])
+
+    async def probe(self, worker_id: UUID, nonce: str) -> Probed:
+        """Ask whether there is work, and send *nonce* to the channel flower_probe."""
+        (row,) = await self._pool.fetch(query("probe"), worker_id, nonce)
+        return Probed(row["work"], row["seconds"], row["running"])
+
+    async def held(self, worker_id: UUID) -> tuple[Claim, ...]:
+        """Return what the table says this worker holds, with empty parameters."""
+        rows = await self._pool.fetch(query("held"), worker_id)
+        return tuple(Claim(row["flow"], row["seq"], row["workflow"], row["name"], row["program"], "{}", row["attempt"], row["claim"]) for row in rows)
+
+    async def gone(self, claims: Sequence[Claim]) -> frozenset[UUID]:
+        """Return those of *claims* that this worker no longer holds."""
+        rows = await self._pool.fetch(
+            query("gone"), [claim.flow_id for claim in claims], [claim.seq for claim in claims], [claim.claim_id for claim in claims]
+        )
+        return frozenset(row["claim"] for row in rows)
+
+    async def leave(self, worker_id: UUID) -> None:
+        """Remove the row of a worker that ends in order."""
+        await self._pool.execute(query("leave"), worker_id)
+
+    async def alive(self) -> tuple[Worker, ...]:
+        """Return the workers that are alive, the oldest first."""
+        rows = await self._pool.fetch(query("live_workers"))
+        return tuple(
+            Worker(row["worker_id"], row["host"], row["pid"], row["version"], row["slots"], tuple(row["programs"]), row["started_ts"]) for row in rows
+        )

@@ -1,0 +1,6 @@
+-- All tasks of a flow, in order, with the step numbers that each depends on.
+SELECT t.*, ARRAY(
+    SELECT coalesce(p.task_seq, e.parent_seq) FROM kr_task_edge e
+        LEFT JOIN kr_task_stat p ON p.task_flow_id = e.task_flow_id AND p.task_exec_seq = e.parent_seq
+    WHERE e.task_flow_id = t.flow_id AND e.task_exec_seq = t.seq ORDER BY e.parent_seq) AS depends_on
+FROM flower_tasks t WHERE t.flow_id = $1::text ORDER BY t.seq
