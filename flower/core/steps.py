@@ -1,0 +1,30 @@
+"""Finds the task of a flow that a person means by STEP: its seq, or its name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
+
+from flower.core.errors import UnknownTask
+from flower.core.model import Task
+
+
+def find_task(flow_id: str, tasks: Sequence[Task], step: str) -> Task:
+    """Return the task of *tasks* whose seq is *step*, else the first whose name it is. Raises UnknownTask with near names."""
+    seq = _number(step)
+    by_seq = (task for task in tasks if str(task.seq) == step or (seq is not None and task.seq == seq))
+    by_name = (task for task in tasks if task.name == step)
+    found = next(by_seq, None) or next(by_name, None)
+    if found is None:
+        raise UnknownTask(flow_id, step, get_close_matches(step, [task.name for task in tasks]))
+    return found
+
+
+def _number(step: str) -> Decimal | None:
+    try:
+        seq = Decimal(step)
+    except InvalidOperation:
+        return None
+    # A signalling NaN would raise at the first comparison.
+    return seq if seq.is_finite() else None

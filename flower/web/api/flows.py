@@ -1,0 +1,67 @@
+"""GET /api/flows and what lies below it: what happened, what happens, and why something waits."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from pydantic import BaseModel, Field
+
+from flower.core.steps import find_task
+from flower.web import shapes
+from flower.web.answers import answer
+from flower.web.keys import STORE
+from flower.web.requests import NoQuery, part, query
+
+MOST = 500
+LONGEST_CURSOR = 1024
+
+routes = web.RouteTableDef()
+
+
+class FlowsQuery(BaseModel, extra="forbid", frozen=True):
+    """Which flows are wanted. The words of *status* and *outcome* are the store's to know."""
+
+    status: str | None = Field(default=None, description="flows in this status (wait, running, suspend, finish, ignore), or with this outcome")
+    outcome: str | None = Field(default=None, description="flows that have a task with this outcome, like failed or approval")
+    workflow: str | None = Field(default=None, description="flows of this workflow")
+    limit: int = Field(default=50, ge=1, le=MOST, description="how many at most")
+    after: str | None = Field(default=None, max_length=LONGEST_CURSOR, description="`next` of the part before")
+
+
+@routes.get("/api/flows")
+async def flows(request: web.Request) -> web.Response:
+    """List flows, newest first, in parts."""
+    wanted = query(request, FlowsQuery)
+    return answer(shapes.page(await request.app[STORE].flows.list(**wanted.model_dump())))
+
+
+@routes.get("/api/flows/{flowId}")
+async def flow(request: web.Request) -> web.Response:
+    """Show one flow: which task failed, then all of them."""
+    query(request, NoQuery)
+    store, flow_id = request.app[STORE], part(request, "flowId")
+    found = await store.flows.get(flow_id)
+    return answer(shapes.flow_with_tasks(found, await store.flows.tasks(flow_id)))
+
+
+@routes.get("/api/flows/{flowId}/tasks/{step}")
+async def task(request: web.Request) -> web.Response:
+    """Show one task, by its seq or its name."""
+    query(request, NoQuery)
+    store, flow_id = request.app[STORE], part(request, "flowId")
+    tasks = await store.flows.tasks(flow_id) or await _none_of(request, flow_id)
+    return answer(shapes.task(find_task(flow_id, tasks, part(request, "step"))))
+
+
+@routes.get("/api/flows/{flowId}/why")
+async def why(request: web.Request) -> web.Response:
+    """Say for each task that waits what it waits for."""
+    query(request, NoQuery)
+    store, flow_id = request.app[STORE], part(request, "flowId")
+    waiting = await store.flows.why(flow_id) or await _none_of(request, flow_id)
+    return answer(shapes.whole([shapes.waiting(item) for item in waiting]))
+
+
+async def _none_of(request: web.Request, flow_id: str) -> tuple[()]:
+    # Nothing found below a flow: is it the flow that is not there?
+    await request.app[STORE].flows.get(flow_id)
+    return ()

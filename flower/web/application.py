@@ -1,0 +1,39 @@
+"""Puts the HTTP interface together. Knows the routes and what stands before them, nothing of what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from aiohttp import web
+
+from flower.core.errors import ConfigurationError
+from flower.core.model import Readiness
+from flower.database.store import Store
+from flower.web import health, keys
+from flower.web.api import flows, register, workflows
+from flower.web.auth import guard
+from flower.web.problems import problems
+from flower.web.requests import LARGEST_BODY
+
+
+def create_app(
+    *,
+    store: Store,
+    ready: Callable[[], Awaitable[Readiness]],
+    token: str | None,
+    allowed_hosts: Sequence[str],
+    is_local: bool,
+    body_seconds: float = 10,
+) -> web.Application:
+    """Return the application. Raises ConfigurationError for one that others can reach and that asks for no token.
+
+    *ready* is asked at each GET /readyz. *body_seconds*: how long the body of a request may take to come whole.
+    """
+    if token is None and not is_local:
+        raise ConfigurationError("others can reach this address: set a token (--token or FLOWER_TOKEN), or listen on 127.0.0.1")
+    app = web.Application(middlewares=[problems, guard(token, allowed_hosts)], client_max_size=LARGEST_BODY)
+    app[keys.STORE], app[keys.READY] = store, ready
+    app[keys.BODY_SECONDS], app[keys.ASKS_TOKEN] = body_seconds, token is not None
+    for module in (register, flows, workflows, health):
+        app.add_routes(module.routes)
+    return app

@@ -1,0 +1,15 @@
+"""What handlers find in the application."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from flower.core.model import Readiness
+from flower.database.store import Store
+
+STORE: web.AppKey[Store] = web.AppKey("store", Store)
+READY: web.AppKey[Callable[[], Awaitable[Readiness]]] = web.AppKey("ready")
+BODY_SECONDS: web.AppKey[float] = web.AppKey("body_seconds", float)
+ASKS_TOKEN: web.AppKey[bool] = web.AppKey("asks_token", bool)

@@ -1,0 +1,120 @@
+"""Turns every error into an answer, once: /register says `failed` in its own form, everything else is a problem document (RFC 9457)."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from time import perf_counter
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from flower.core import log
+from flower.core.errors import DatabaseLost, FieldError, Invalid, RequestRefused, UsageError
+from flower.web.answers import answer
+from flower.web.requests import curl, tail
+
+_log = log.get()
+
+REGISTER: Final = "/register"
+
+# Long enough for a restarted server to be back, short enough for a person who waits.
+_RETRY_SECONDS = 2
+
+_TITLES = {status.value: status.phrase for status in HTTPStatus} | {413: "Content Too Large", 422: "Unprocessable Content"}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An error on its way to the client."""
+
+    status: int
+    detail: str
+    errors: Sequence[FieldError] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer whatever goes wrong further in; nothing of ours is told but what the caller can use."""
+    began = perf_counter()
+    try:
+        response = await handler(request)
+    except Exception as error:  # noqa: BLE001 - the last one who can answer
+        response = _answer(request, _refusal(request, error))
+    seconds = round(perf_counter() - began, 4)
+    _log.debug("http.answered", method=request.method, path=request.rel_url.raw_path, status=response.status, seconds=seconds)
+    return response
+
+
+def _refusal(request: web.Request, error: Exception) -> Refusal:
+    if isinstance(error, UsageError):
+        return Refusal(
+            error.status,
+            str(error),
+            errors=error.errors if isinstance(error, Invalid) else (),
+            headers=error.headers if isinstance(error, RequestRefused) else {},
+        )
+    if isinstance(error, DatabaseLost):
+        return _lost(request, error)
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return _wrong_method(request, error)
+    if isinstance(error, web.HTTPNotFound):
+        return Refusal(404, f"there is nothing at {request.rel_url.raw_path} (GET / lists what there is)")
+    if isinstance(error, web.HTTPException):
+        return Refusal(error.status, error.text or error.reason)
+    return _failed(request, error)
+
+
+def _lost(request: web.Request, error: DatabaseLost) -> Refusal:
+    _log.debug("http.database_lost", method=request.method, path=request.rel_url.raw_path, error=str(error))
+    sentence = "the database cannot be reached just now; try again"
+    if _is_register(request):
+        sentence = "the database did not answer, so it is not known whether the flow was started: try again (with an idempotency key it starts once)"
+    return Refusal(503, sentence, headers={"Retry-After": str(_RETRY_SECONDS)})
+
+
+def _wrong_method(request: web.Request, error: web.HTTPMethodNotAllowed) -> Refusal:
+    allowed = sorted(error.allowed_methods)
+    sentence = f"{request.method} is not possible here, only {', '.join(allowed)}"
+    if _is_register(request):
+        sentence = f"a workflow is started with POST, not {request.method}: {curl(request)}"
+    return Refusal(405, sentence, headers={"Allow": ", ".join(allowed)})
+
+
+def _failed(request: web.Request, error: Exception) -> Refusal:
+    # The number is all that the caller learns: messages of ours may hold SQL, paths or addresses.
+    number = secrets.token_hex(8)
+    _log.error("http.failed", request=number, method=request.method, path=request.rel_url.raw_path, exc_info=error)
+    return Refusal(500, f"something went wrong in Flower; its log says more under request {number}", headers={"X-Request-Id": number})
+
+
+def _answer(request: web.Request, refusal: Refusal) -> web.Response:
+    errors = [{"path": error.path, "message": error.message} for error in refusal.errors]
+    if _is_register(request):
+        failed = {"status": "failed", "taskId": _task_id(request), "description": refusal.detail, "errors": errors}
+        response = answer(failed, refusal.status, headers=refusal.headers)
+    else:
+        title = _TITLES.get(refusal.status, "Error")
+        problem = {"type": "about:blank", "title": title, "status": refusal.status, "detail": refusal.detail, "errors": errors}
+        response = answer(problem, refusal.status, headers=refusal.headers, content_type="application/problem+json")
+    if refusal.status in {408, 413}:
+        # The rest of the body is of no use: the connection ends with this answer.
+        response.force_close()
+    return response
+
+
+def _is_register(request: web.Request) -> bool:
+    path = request.rel_url.raw_path
+    return path == REGISTER or path.startswith(REGISTER + "/")
+
+
+def _task_id(request: web.Request) -> str:
+    try:
+        return tail(request, REGISTER + "/") if request.rel_url.raw_path != REGISTER else ""
+    except Invalid:
+        # What cannot be decoded is given back as it came.
+        return request.rel_url.raw_path.removeprefix(REGISTER + "/")

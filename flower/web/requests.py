@@ -1,0 +1,158 @@
+"""Reads what a request carries: the tail of its path, its query, its body. Refuses what cannot be taken and says how to send it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+from difflib import get_close_matches
+from typing import Any, TypeVar
+from urllib.parse import unquote_to_bytes
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from pydantic import BaseModel, ValidationError
+
+from flower.core import strict
+from flower.core.errors import FieldError, Invalid, RequestRefused
+from flower.core.model import Json
+from flower.web.keys import ASKS_TOKEN, BODY_SECONDS
+
+LARGEST_BODY = 1024 * 1024
+
+# Above this many bytes, reading JSON takes long enough to be noticed by everything else in the loop.
+_MUCH = 64 * 1024
+_NUL = "a NUL character (%00), which PostgreSQL cannot keep"
+_LONGEST_EXAMPLE = 500
+_EXAMPLE = '{"parameters": {"name": "value"}}'
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def tail(request: web.Request, prefix: str) -> str:
+    """Return what follows *prefix* in the path, percent-decoded, without one trailing slash; slashes inside stay as they are.
+
+    Raises Invalid for NUL characters and what is not UTF-8.
+    """
+    # From the raw path, decoded once: in aiohttp's path `%2F` and `%252F` look alike.
+    raw = request.rel_url.raw_path.removeprefix(prefix).removesuffix("/")
+    try:
+        text = unquote_to_bytes(raw.encode("utf-8", "surrogateescape")).decode("utf-8")
+    except UnicodeError:
+        raise Invalid([FieldError("path", "not UTF-8 (percent-encode the UTF-8 bytes of each character)")]) from None
+    if not strict.is_clean(text):
+        raise Invalid([FieldError("path", _NUL)])
+    return text
+
+
+def part(request: web.Request, name: str) -> str:
+    """Return the part of the path that the route calls *name*, percent-decoded. Raises Invalid for NUL characters."""
+    text = request.match_info[name]
+    if not strict.is_clean(text):
+        raise Invalid([FieldError(name, _NUL)])
+    return text
+
+
+def query(request: web.Request, model: type[Model]) -> Model:
+    """Return the query as *model*. Raises Invalid for what *model* does not have, for a value that does not fit, and for one given twice."""
+    given = request.rel_url.query
+    repeated = [FieldError(name, "given more than once") for name in dict.fromkeys(given) if len(given.getall(name)) > 1]
+    unclean = [FieldError(name, _NUL) for name, value in given.items() if not strict.is_clean(name + value)]
+    if repeated or unclean:
+        raise Invalid(repeated + unclean)
+    return valid(model, dict(given), "query parameter")
+
+
+class NoQuery(BaseModel, extra="forbid"):
+    """A route that takes nothing in its query."""
+
+
+async def body(request: web.Request) -> dict[str, Json] | None:
+    """Return the JSON object that is the body; None if there is no body, whatever its content type.
+
+    Raises RequestRefused, NotJson or Invalid. Answers 408 when the body has not come whole after BODY_SECONDS.
+    """
+    if not request.body_exists:
+        return None
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise RequestRefused(415, "a Content-Encoding is not taken: send the body as it is")
+    received = await _receive(request)
+    if not received:
+        return None
+    text = _decoded(request, received)
+    value = await asyncio.to_thread(strict.loads, text) if len(received) > _MUCH else strict.loads(text)
+    if not isinstance(value, dict):
+        raise Invalid([FieldError("", f"the body must be a JSON object, like {_EXAMPLE}")])
+    return value
+
+
+def valid(model: type[Model], value: Json, what: str = "field") -> Model:
+    """Return *value* as *model*. Raises Invalid with a path each; a name that *model* does not have is called unknown *what*, with near ones."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        names = [field.alias or name for name, field in model.model_fields.items()]
+        raise Invalid([_field_error(problem, names, what) for problem in error.errors(include_url=False)]) from None
+
+
+def curl(request: web.Request, json_body: str | None = None) -> str:
+    """Return a command for a shell that sends this request as it should be."""
+    parts = ["curl -X POST"]
+    if request.app[ASKS_TOKEN]:
+        parts.append('-H "Authorization: Bearer $FLOWER_TOKEN"')
+    if json_body is not None:
+        parts.append(f"-H 'Content-Type: application/json' -d {shlex.quote(json_body)}")
+    return " ".join([*parts, shlex.quote(f"{request.headers.get('Host', 'localhost:8000')}{request.rel_url.raw_path}")])
+
+
+async def _receive(request: web.Request) -> bytes:
+    if (request.content_length or 0) > LARGEST_BODY:
+        raise _too_large()
+    received = bytearray()
+    try:
+        async with asyncio.timeout(request.app[BODY_SECONDS]):
+            while chunk := await request.content.readany():
+                received += chunk
+                if len(received) > LARGEST_BODY:
+                    raise _too_large()
+    except TimeoutError:
+        raise RequestRefused(408, f"the body did not come whole within {request.app[BODY_SECONDS]:g} s") from None
+    except (web.RequestPayloadError, HttpProcessingError, ConnectionError):
+        raise RequestRefused(400, "the body broke off, or its chunks are malformed") from None
+    return bytes(received)
+
+
+def _too_large() -> RequestRefused:
+    return RequestRefused(413, f"the body is larger than {LARGEST_BODY} bytes (1 MiB); store what is large elsewhere and pass a key or a path")
+
+
+def _decoded(request: web.Request, received: bytes) -> str:
+    kind = request.content_type
+    is_json = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+    if not is_json or (request.charset or "utf-8").lower() not in {"utf-8", "utf8", "us-ascii"}:
+        given = request.headers.get("Content-Type", "none")
+        raise RequestRefused(415, f"the body must be JSON in UTF-8, not Content-Type {given}: {curl(request, _example(received))}")
+    try:
+        return received.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RequestRefused(400, f"this is not JSON: not UTF-8 (byte {error.start})") from None
+
+
+def _example(received: bytes) -> str:
+    # Whoever forgot only the header gets back the very command to send, others one that shows the form.
+    try:
+        text = received.decode("utf-8").strip()
+        return text if len(text) <= _LONGEST_EXAMPLE and isinstance(json.loads(text), dict) else _EXAMPLE
+    except (ValueError, RecursionError):
+        return _EXAMPLE
+
+
+def _field_error(problem: Any, names: list[str], what: str) -> FieldError:
+    path = ""
+    for part in problem["loc"]:
+        path = strict.below(path, part)
+    if problem["type"] == "extra_forbidden":
+        near = get_close_matches(path, names, n=1)
+        known = f"known are: {', '.join(names)}" if names else "none is known here"
+        return FieldError(path, f"unknown {what}; " + (f"did you mean {near[0]}? " if near else "") + known)
+    return FieldError(path, str(problem["msg"]).removeprefix("Value error, "))

@@ -1,0 +1,112 @@
+"""How flows, tasks and workflows look in JSON: camelCase, UTC, secrets masked. One function per noun."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from flower.core.masks import mask
+from flower.core.model import Flow, Json, Page, Step, Task, Waiting, Workflow
+from flower.core.status import Status, status_word
+
+_LARGEST_EXPONENT = 308
+
+
+def page(found: Page) -> Json:
+    """Return a part of the list of flows."""
+    return {"items": [flow(item) for item in found.items], "next": found.next}
+
+
+def whole(items: Sequence[Json]) -> Json:
+    """Return a list that comes in one part, in the form of those that do not."""
+    return {"items": list(items), "next": None}
+
+
+def flow(value: Flow) -> Json:
+    """Return *value* as it stands in lists: of the task that failed only the name."""
+    return {
+        "flowId": value.flow_id,
+        "workflow": value.workflow,
+        "status": value.status.word,
+        "stalled": value.stalled,
+        "priority": number(value.priority),
+        "registeredAt": moment(value.registered_at),
+        "finishedAt": moment(value.finished_at),
+        "counts": dict(value.counts),
+        "failing": None if value.failing is None else {"name": value.failing},
+    }
+
+
+def flow_with_tasks(value: Flow, tasks: Sequence[Task]) -> Json:
+    """Return *value* with all of it; the task that failed comes first, whole."""
+    failing = next((item for item in tasks if item.name == value.failing and item.status == Status.SUSPEND), None)
+    return {**flow(value), "failing": None if failing is None else task(failing), "tasks": [task(item) for item in tasks]}
+
+
+def task(value: Task) -> Json:
+    """Return *value* with its parameters, result and error, their secrets masked."""
+    return {
+        "flowId": value.flow_id,
+        "seq": number(value.seq),
+        "stepSeq": number(value.step_seq),
+        "workflow": value.workflow,
+        "name": value.name,
+        "program": value.program,
+        "status": status_word(value.status),
+        "outcome": value.outcome,
+        "attempt": value.attempt,
+        "crashes": value.crashes,
+        "priority": number(value.priority),
+        "dependsOn": [number(item) for item in value.depends_on],
+        "worker": None if value.worker is None else str(value.worker),
+        "parameters": mask(value.parameters),
+        "result": mask(value.result),
+        "error": mask(value.error),
+        "registeredAt": moment(value.registered_at),
+        "startedAt": moment(value.started_at),
+        "finishedAt": moment(value.finished_at),
+        "suspendedAt": moment(value.suspended_at),
+        "runAfter": moment(value.run_after),
+    }
+
+
+def waiting(value: Waiting) -> Json:
+    """Return why one task does not run."""
+    return {
+        "seq": number(value.seq),
+        "name": value.name,
+        "gate": None if value.gate is None else value.gate.value,
+        "waitsFor": value.waits_for,
+        "reason": value.reason,
+    }
+
+
+def workflow(value: Workflow) -> Json:
+    """Return *value* with its steps."""
+    return {"workflow": value.workflow, "steps": [step(item) for item in value.steps]}
+
+
+def step(value: Step) -> Json:
+    """Return one row of a definition. *known*: a live worker has its program."""
+    return {
+        "stepSeq": number(value.seq),
+        "name": value.name,
+        "program": value.program,
+        "priority": number(value.priority),
+        "dependsOn": None if value.depends_on is None else [number(item) for item in value.depends_on],
+        "parameters": mask(value.parameters),
+        "known": value.known,
+    }
+
+
+def number(value: Decimal) -> int | float | str:
+    """Return *value* as JSON has it: whole numbers as such, NaN and what is beyond a double as text."""
+    if not value.is_finite() or value.adjusted() > _LARGEST_EXPONENT:
+        return str(value)
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def moment(value: datetime | None) -> str | None:
+    """Return *value* in ISO 8601, UTC, with a Z."""
+    return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")

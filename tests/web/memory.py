@@ -1,0 +1,108 @@
+"""A store that lives in memory and remembers what it was asked, for tests that are about HTTP only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from flower.core.errors import UnknownFlow, UnknownWorkflow
+from flower.core.model import Flow, Order, Page, Registered, Step, Task, Waiting, Workflow
+from flower.core.status import Gate, Status
+
+FLOW = "019ab0c2-7a53-7c3e-9a63-0242ac1f0003"
+MORNING = datetime(2026, 11, 24, 8, 30, 0, 250000, tzinfo=UTC)
+
+
+def a_task(seq: str = "1", name: str = "fetch", **changes: Any) -> Task:
+    values: dict[str, Any] = {
+        "flow_id": FLOW,
+        "seq": Decimal(seq),
+        "step_seq": Decimal(seq),
+        "workflow": "example",
+        "name": name,
+        "program": "fetch",
+        "status": Decimal(Status.FINISH),
+        "outcome": None,
+        "attempt": 1,
+        "crashes": 0,
+        "priority": Decimal(0),
+        "parameters": {"url": "https://example.org"},
+        "result": {"score": 1},
+        "error": None,
+        "depends_on": (),
+        "worker": UUID(int=7),
+        "registered_at": MORNING,
+        "started_at": MORNING,
+        "finished_at": MORNING,
+        "suspended_at": None,
+        "run_after": None,
+    }
+    return Task(**values | changes)
+
+
+def a_flow(**changes: Any) -> Flow:
+    values: dict[str, Any] = {
+        "flow_id": FLOW,
+        "workflow": "example",
+        "status": Status.FINISH,
+        "stalled": False,
+        "priority": Decimal(-5),
+        "registered_at": MORNING,
+        "finished_at": MORNING,
+        "counts": {"finish": 1},
+        "failing": None,
+    }
+    return Flow(**values | changes)
+
+
+@dataclass
+class Flows:
+    """Remembers what it was asked."""
+
+    orders: list[Order] = field(default_factory=list)
+    lists: list[dict[str, Any]] = field(default_factory=list)
+    answers: Registered = field(default_factory=lambda: Registered(FLOW))
+    raises: Exception | None = None
+    one: Flow = field(default_factory=a_flow)
+    its_tasks: tuple[Task, ...] = field(default_factory=lambda: (a_task(),))
+    waits: tuple[Waiting, ...] = (Waiting(Decimal(2), "publish", Gate.DEPENDENCIES, "fetch", "waits for fetch"),)
+
+    async def register(self, order: Order) -> Registered:
+        if self.raises is not None:
+            raise self.raises
+        self.orders.append(order)
+        return self.answers
+
+    async def get(self, flow_id: str) -> Flow:
+        if self.raises is not None:
+            raise self.raises
+        if flow_id != self.one.flow_id:
+            raise UnknownFlow(flow_id)
+        return self.one
+
+    async def tasks(self, flow_id: str) -> tuple[Task, ...]:
+        return self.its_tasks if flow_id == self.one.flow_id else ()
+
+    async def why(self, flow_id: str) -> tuple[Waiting, ...]:
+        return self.waits if flow_id == self.one.flow_id else ()
+
+    async def list(self, **wanted: Any) -> Page:
+        self.lists.append(wanted)
+        return Page((self.one,), "more")
+
+
+class Workflows:
+    """Knows one workflow, whose name has a slash."""
+
+    digest = Workflow("news/digest", (Step(Decimal("1.5"), "fetch", "fetch", Decimal(0), {"url": "x", "api_key": "canary"}, None, known=False),))
+
+    async def list(self) -> tuple[Workflow, ...]:
+        return (self.digest,)
+
+    async def get(self, name: str) -> Workflow:
+        if name != self.digest.workflow:
+            raise UnknownWorkflow(name, ["news/digest"])
+        return self.digest
