@@ -9,24 +9,23 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import sys
 import threading
 from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TextIO, cast
 
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
+from flower.core.escape import escape
+from flower.core.masks import HIDDEN, is_secret
+
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
-# Keys that are or end in one of these are secrets wherever they are shown.
-_SECRET = ("password", "secret", "token", "api_key", "authorization")
-
-# C0, DEL and C1: what a terminal may take for a command. Lone surrogates cannot be written at all.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_UNPRINTABLE_IN_A_BLOCK = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# Few keys come again and again: ask once for each.
+_is_secret = lru_cache(maxsize=1024)(is_secret)
 
 
 def get(**context: Any) -> FilteringBoundLogger:
@@ -34,15 +33,14 @@ def get(**context: Any) -> FilteringBoundLogger:
     return cast(FilteringBoundLogger, structlog.get_logger(**context))
 
 
-def configure(level: str = "info", format: str = "auto", stream: TextIO | None = None) -> None:  # noqa: A002  named as in FLOWER_LOG_FORMAT
+def configure(level: str = "info", format: str = "auto", stream: TextIO | None = None) -> None:  # noqa: A002 - named as in FLOWER_LOG_FORMAT
     """Send every event of *level* (debug, info, warning or error) and above to *stream*, by default stderr.
 
     *format* is `console`, `json`, or `auto`: console if *stream* is a terminal. Warnings and errors of asyncio, aiohttp and
     other libraries, which use the standard library's logging, become events of ours.
     """
     stream = sys.stderr if stream is None else stream
-    is_console = format == "console" or (format == "auto" and stream.isatty())
-    if is_console:
+    if is_for_people(format, stream):
         colours = stream.isatty() and not os.environ.get("NO_COLOR")
         console = structlog.dev.ConsoleRenderer(colors=colours, sort_keys=False, exception_formatter=structlog.dev.plain_traceback)
         ending: list[Processor] = [_escaped, console]
@@ -59,13 +57,9 @@ def configure(level: str = "info", format: str = "auto", stream: TextIO | None =
     root.setLevel(max(_LEVELS[level], logging.WARNING))
 
 
-def escape(text: str, *, keep_lines: bool = False) -> str:
-    """Return *text* with every character that a terminal could obey written out in ASCII. *keep_lines* spares tabs and line ends."""
-    return (_UNPRINTABLE_IN_A_BLOCK if keep_lines else _UNPRINTABLE).sub(_written_out, text)
-
-
-def _written_out(match: re.Match[str]) -> str:
-    return match[0].encode("unicode_escape").decode("ascii")
+def is_for_people(format: str, stream: TextIO | None = None) -> bool:  # noqa: A002 - named as in FLOWER_LOG_FORMAT
+    """Whether `configure` would write lines for people, and not JSON, with these arguments."""
+    return format == "console" or (format == "auto" and (sys.stderr if stream is None else stream).isatty())
 
 
 class Lines:
@@ -90,8 +84,8 @@ class Lines:
 
 def _protect(_logger: Any, _level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key in event:
-        if key == "parameters" or key.lower().endswith(_SECRET):
-            event[key] = "***"
+        if key == "parameters" or _is_secret(key):
+            event[key] = HIDDEN
     return event
 
 
@@ -127,5 +121,5 @@ class _FromLibraries(logging.Handler):
         try:
             say = get().error if record.levelno >= logging.ERROR else get().warning
             say("library.said", logger=record.name, message=record.getMessage(), exc_info=record.exc_info)
-        except Exception:  # noqa: BLE001  a log call never raises
+        except Exception:  # noqa: BLE001 - a log call never raises
             self.handleError(record)

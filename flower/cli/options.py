@@ -1,0 +1,52 @@
+"""The options that several commands share, and how their values are read. Knows no database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flower.core import strict
+from flower.core.errors import UsageError
+
+Database = Annotated[
+    str | None,
+    typer.Option("--database", metavar="URL", help="PostgreSQL to work on (FLOWER_DATABASE_URL); without it, the embedded one in .flower/"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON as the HTTP interface has it, times in UTC")]
+FlowReference = Annotated[str, typer.Argument(metavar="FLOW", help="Id of a flow, a unique beginning of one, or 'last'")]
+
+
+def read_parameters(pairs: Sequence[str], source: str | None) -> dict[str, Any]:
+    """Return the parameters that `--params` (*source*) and `--param` (*pairs*, which win) name.
+
+    A value of `--param` stays text: a worker reads it as JSON where the parameter is no `str`. Raises BadParameter.
+    """
+    given = _from_source(source) if source is not None else {}
+    single: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name and equals):
+            raise typer.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--param")
+        if name in single:
+            raise typer.BadParameter(f"{name} is given twice", param_hint="--param")
+        single[name] = value
+    return {**given, **single}
+
+
+def _from_source(source: str) -> dict[str, Any]:
+    try:
+        text = Path(source[1:]).read_text(encoding="utf-8") if source.startswith("@") else source
+    except OSError as error:
+        raise typer.BadParameter(f"cannot read {source[1:]}: {error.strerror}", param_hint="--params") from None
+    except UnicodeDecodeError:
+        raise typer.BadParameter(f"{source[1:]} is not UTF-8 text", param_hint="--params") from None
+    try:
+        value = strict.loads(text)
+    except UsageError as error:
+        raise typer.BadParameter(str(error), param_hint="--params") from None
+    if not isinstance(value, dict):
+        raise typer.BadParameter('an object is needed, like {"width": 800}', param_hint="--params")
+    return value

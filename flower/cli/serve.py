@@ -1,0 +1,123 @@
+"""`serve`: one Flower process, with its HTTP interface or as a worker only."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Coroutine, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flower.cli.options import Database
+from flower.cli.surroundings import Place, place, read
+from flower.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from flower.core.settings import Settings
+
+_LARGEST_CONCURRENCY = 10_000
+_SHORTEST_TOKEN = 8
+
+
+def _token(value: str | None) -> str | None:
+    if value is not None and len(value) < _SHORTEST_TOKEN:
+        raise typer.BadParameter(f"a token has at least {_SHORTEST_TOKEN} characters")
+    return value
+
+
+def serve(  # noqa: PLR0913 - the options that product.md promises
+    modules: Annotated[list[str] | None, typer.Argument(metavar="MODULE", help="Modules with tasks: dotted names, or files like app.py")] = None,
+    *,
+    database: Database = None,
+    host: Annotated[str | None, typer.Option(help="FLOWER_HOST, 127.0.0.1; others than this machine only with a token")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="FLOWER_PORT, 8000; 0 takes any free one")] = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, max=_LARGEST_CONCURRENCY, help="Tasks at once (FLOWER_CONCURRENCY, 100)")] = None,
+    grace: Annotated[float | None, typer.Option(min=0, help="Seconds that running tasks get when Flower stops (FLOWER_GRACE, 25)")] = None,
+    token: Annotated[str | None, typer.Option(callback=_token, help="What callers must send as Authorization: Bearer (FLOWER_TOKEN)")] = None,
+    allowed_host: Annotated[list[str] | None, typer.Option(help="Another name of this server; may be repeated (FLOWER_ALLOWED_HOST)")] = None,
+    no_http: Annotated[bool, typer.Option("--no-http", help="Be a worker without a port")] = False,
+) -> None:
+    """Serve the HTTP interface and run tasks until Ctrl-C or SIGTERM.
+
+    Without a database it makes one in .flower/ and keeps it there. More processes on one database share the work.
+    """
+    from flower.core import log
+
+    settings = read(
+        database_url=database, host=host, port=port, concurrency=concurrency, grace=grace, token=token, allowed_host=tuple(allowed_host or ()) or None
+    )
+    log.configure(settings.log_level, settings.log_format)
+    _refuse_what_cannot_work(settings, http=not no_http)
+
+    from flower.sdk.modules import load
+
+    load(modules or ())
+    raise typer.Exit(_run(_serve(settings, http=not no_http)))
+
+
+def _refuse_what_cannot_work(settings: Settings, *, http: bool) -> None:
+    """Say at once, before any database is touched, what waiting will not mend."""
+    from flower.cli.neighbours import refuse_mixed
+    from flower.cli.ports import require_free
+    from flower.core import log
+
+    neighbour = refuse_mixed()
+    if neighbour is not None:
+        log.get().warning("package.shares_our_name", name=neighbour.name, version=neighbour.version, advice=str(neighbour))
+    if not http:
+        return
+    if not settings.is_local and settings.token is None:
+        raise ConfigurationError(
+            f"--host {settings.host} lets other machines in, and there is no token: set FLOWER_TOKEN (or --token) to a secret of at least "
+            f"{_SHORTEST_TOKEN} characters, which callers send as Authorization: Bearer …"
+        )
+    require_free(settings.host, settings.port)
+
+
+def _run(work: Coroutine[Any, Any, int]) -> int:
+    import asyncio
+
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        new_event_loop = asyncio.new_event_loop
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(work)
+
+
+async def _serve(settings: Settings, *, http: bool) -> int:
+    import asyncio
+
+    from flower import app
+
+    # Until app.serve takes the signals over, a SIGTERM must still let the embedded server stop in order.
+    this = asyncio.current_task()
+    assert this is not None  # noqa: S101 - a coroutine that runs is run by a task
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
+    try:
+        async with place(settings, may_create=True) as found:
+            return await app.serve(settings, url=found.url, http=http, announce=lambda base: announce(found, base))
+    except asyncio.CancelledError:
+        return 0
+
+
+def announce(found: Place, base: str) -> None:
+    """Say that Flower is ready and where everything is. *base*: the address of the HTTP interface, empty without one."""
+    from flower.core import log
+
+    lines = _what_is_where(found, base)
+    if log.is_for_people(found.settings.log_format):
+        typer.echo(
+            "\n".join(("", "Flower is ready. Ctrl-C stops it, the data stays.", *(f"  {name:<5} {text}" for name, text in lines), "")), err=True
+        )
+    else:
+        log.get().info("serve.ready", **dict(lines))
+
+
+def _what_is_where(found: Place, base: str) -> Sequence[tuple[str, str]]:
+    from flower.database.url import shown
+
+    given = "" if found.folder else " --database URL"
+    data = f"{found.folder} (an embedded PostgreSQL)" if found.folder else shown(found.url)
+    api = f"{base}   try: curl -X POST {base}/register/hello" if base else "none: this process is a worker only (--no-http)"
+    return ("API", api), ("data", data), ("psql", f"python -m flower psql{given}")

@@ -1,0 +1,117 @@
+"""`show`: one flow, the task that failed first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import typer
+
+from flower.cli.look import status_of
+from flower.cli.options import AsJson, Database, FlowReference
+from flower.cli.output import console, print_json, print_table, short
+from flower.cli.surroundings import opened, run
+from flower.cli.times import between, local
+from flower.core.escape import escape
+from flower.core.model import Flow, Task
+from flower.core.status import Status, Why, status_word
+
+_FAULTS = {Why.FAILED, Why.POISON, Why.INVALID}
+_LONGEST_VALUE = 1000
+
+
+def show(flow: FlowReference, *, database: Database = None, as_json: AsJson = False) -> None:
+    """Show a flow: what failed and why, then all tasks."""
+
+    async def find() -> tuple[Flow, tuple[Task, ...]]:
+        async with opened(database) as store:
+            flow_id = await store.flows.find(flow)
+            return await store.flows.get(flow_id), await store.flows.tasks(flow_id)
+
+    print_flow(*run(find()), as_json=as_json)
+
+
+def print_flow(flow: Flow, tasks: Sequence[Task], *, as_json: bool) -> None:
+    """Print *flow* for people, or as `GET /api/flows/{flowId}` answers it."""
+    if as_json:
+        from flower.web import shapes
+
+        print_json(shapes.flow_with_tasks(flow, tasks))
+        return
+    failing = next((task for task in tasks if is_fault(task)), None)
+    typer.echo(f"flow {escape(flow.flow_id)} of workflow {escape(flow.workflow)}: {status_of(flow)}{_when(flow)}")
+    if failing is not None:
+        _print_failing(failing, others=[task for task in tasks if is_fault(task) and task is not failing])
+    typer.echo("")
+    print_table(("seq", "task", "status", "try", "program", "started", "took", "parameters", "result"), [_row(task) for task in tasks])
+
+
+def is_fault(task: Task) -> bool:
+    """Whether *task* is suspended because it went wrong, and not because a person was asked to look."""
+    return task.status == Status.SUSPEND and task.outcome in _FAULTS
+
+
+def _when(flow: Flow) -> str:
+    if flow.finished_at is not None and flow.status in {Status.FINISH, Status.IGNORE}:
+        return f" at {local(flow.finished_at)}, after {between(flow.registered_at, flow.finished_at)}"
+    return f" since {local(flow.registered_at)}"
+
+
+def _print_failing(task: Task, others: Sequence[Task]) -> None:
+    lines = list(_failure(task))
+    width = max(len(name) for name, _ in lines)
+    out = console()
+    out.print(f"\nTask {number(task)} ({escape(task.name)}) {task.outcome}", style="bold red" if out.is_terminal else "")
+    for name, text in lines:
+        first, *rest = text.split("\n")
+        typer.echo(f"  {name:<{width}}  {first}")
+        for line in rest:
+            typer.echo(f"  {'':<{width}}  {line}".rstrip())
+    if others:
+        typer.echo(f"\nAlso suspended: {', '.join(f'{number(task)} ({escape(task.name)}) {task.outcome}' for task in others)}")
+
+
+def _failure(task: Task) -> Iterator[tuple[str, str]]:
+    error: dict[str, Any] = task.error if isinstance(task.error, dict) else {"message": task.error}
+    text = {name: escape(str(error[name]), keep_lines=True) for name in ("type", "message", "where", "traceback") if error.get(name)}
+    yield "program", escape(task.program or "")
+    yield "error", ": ".join(text[name] for name in ("type", "message") if name in text) or "nothing is known"
+    if "where" in text:
+        yield "where", text["where"]
+    yield "attempt", f"{task.attempt}, at {local(task.started_at)}" if task.started_at else str(task.attempt)
+    yield "parameters", short(task.parameters, _LONGEST_VALUE)
+    if "traceback" in text:
+        yield "traceback", text["traceback"].strip("\n")
+    yield "run again", f"python -m flower psql -c {_in_shell(_run_again(task))}"
+
+
+def _run_again(task: Task) -> str:
+    flow_id = task.flow_id.replace("'", "''")
+    return f"UPDATE kr_task_stat SET exec_status = 0 WHERE task_flow_id = '{flow_id}' AND task_exec_seq = {number(task)}"  # noqa: S608 - to be read, not sent
+
+
+def _in_shell(statement: str) -> str:
+    quoted = statement.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("`", "\\`")
+    return escape(f'"{quoted}"')
+
+
+def number(task: Task) -> str:
+    """Return the seq of *task* as people write it: `3`, `1.5`."""
+    return f"{task.seq.normalize():f}" if task.seq.is_finite() else str(task.seq)
+
+
+def _row(task: Task) -> tuple[str, ...]:
+    status = status_word(task.status)
+    end = task.finished_at or task.suspended_at or (datetime.now(UTC) if task.status == Status.RUNNING else None)
+    return (
+        number(task),
+        task.name,
+        f"{status} {task.outcome}" if task.outcome else status,
+        str(task.attempt or ""),
+        task.program or "",
+        local(task.started_at),
+        between(task.started_at, end) if task.status != Status.WAIT else "",
+        short(task.parameters, 40),
+        short(task.result if task.error is None else task.error, 40),
+    )

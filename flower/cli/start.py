@@ -1,0 +1,72 @@
+"""`start` (and `register`, its other name): start a workflow and, if asked to, wait for its end."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from flower.cli.options import AsJson, Database, read_parameters
+from flower.cli.output import print_json, say
+from flower.cli.surroundings import place, read, run, store_of
+from flower.cli.times import local, read_moment
+from flower.core.model import Json, Order, Registered
+
+
+def start(  # noqa: PLR0913 - the options that product.md promises
+    workflow: Annotated[str, typer.Argument(metavar="WORKFLOW", help="The workflow to start")],
+    *,
+    param: Annotated[list[str] | None, typer.Option(metavar="K=V", help="A parameter; may be repeated")] = None,
+    params: Annotated[str | None, typer.Option(metavar="JSON|@FILE", help="Parameters as a JSON object, or @file.json")] = None,
+    priority: Annotated[int | None, typer.Option(min=-20, max=19, help="Lower goes first")] = None,
+    at: Annotated[str | None, typer.Option(metavar="TIME", help="When: +10m, 14:00, or ISO 8601 with a zone")] = None,
+    key: Annotated[str | None, typer.Option(help="Idempotency key: the same key and parameters give the same flow")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Show the progress and wait for the end")] = False,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start a workflow.
+
+    With --wait the exit status is 0 if the flow finished, 1 if a task failed or the flow was cancelled, 3 if it waits for a person.
+    """
+    order = Order(workflow, read_parameters(param or (), params), _options(priority, at, key))
+    raise typer.Exit(run(_start(order, database, wait=wait, as_json=as_json)))
+
+
+def _options(priority: int | None, at: str | None, key: str | None) -> dict[str, Json]:
+    try:
+        moment = None if at is None else read_moment(at, datetime.now().astimezone())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--at") from None
+    given = {"priority": priority, "runAt": moment and moment.astimezone(UTC).isoformat().replace("+00:00", "Z"), "idempotencyKey": key}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+async def _start(order: Order, database: str | None, *, wait: bool, as_json: bool) -> int:
+    async with place(read(database_url=database)) as found, store_of(found) as store:
+        registered = await store.flows.register(order)
+        if not wait:
+            _print_registered(order, registered, as_json=as_json)
+            if not as_json and not await store.workers.alive():
+                say("No worker is alive: its tasks run as soon as one is started with: python -m flower serve")
+            return 0
+        from flower.cli.waiting import wait_for_end
+
+        _say_registered(order, registered)
+        return await wait_for_end(found, store, registered.flow_id, as_json=as_json)
+
+
+def _print_registered(order: Order, registered: Registered, *, as_json: bool) -> None:
+    if as_json:
+        duplicate = {"duplicate": True} if registered.duplicate else {}
+        print_json({"status": "succeeded", "taskId": order.workflow, "taskFlowId": registered.flow_id, **duplicate})
+        return
+    typer.echo(registered.flow_id)
+    _say_registered(order, registered)
+
+
+def _say_registered(order: Order, registered: Registered) -> None:
+    when = f", for {local(datetime.fromisoformat(order.options['runAt']))}" if "runAt" in order.options else ""
+    what = "was started before with this key" if registered.duplicate else f"started{when}"
+    say(f"{order.workflow} {what} as flow {registered.flow_id} (python -m flower show {registered.flow_id[:13]})")

@@ -1,0 +1,73 @@
+"""Times and durations as people write and read them: local time, words. Pure functions."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, time, timedelta
+
+_FROM_NOW = re.compile(r"\+(\d+(?:\.\d+)?)([smhd])")
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_FORMS = "write +10m (s, m, h, d), 14:00, or ISO 8601 with a zone like 2030-01-31T14:00:00+01:00"
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+def read_moment(text: str, now: datetime) -> datetime:
+    """Return the moment that *text* means: `+10m`, `14:00` (the next 14:00 of the local clock), or ISO 8601 with a zone.
+
+    Raises ValueError with the forms that there are.
+    """
+    text = text.strip()
+    if match := _FROM_NOW.fullmatch(text):
+        try:
+            return now + timedelta(**{_UNITS[match[2]]: float(match[1])})
+        except OverflowError:
+            raise ValueError(f"{text!r} is too far away; {_FORMS}") from None
+    try:
+        if _CLOCK.fullmatch(text):
+            return _next(time.fromisoformat(text.rjust(5 if text.count(":") == 1 else 8, "0")), now)
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no time; {_FORMS}") from None
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no zone; {_FORMS}")
+    return moment
+
+
+def _next(clock: time, now: datetime) -> datetime:
+    # Without a zone of its own, so that daylight saving time is looked up for the day that it falls on.
+    today = now.replace(tzinfo=None, hour=clock.hour, minute=clock.minute, second=clock.second, microsecond=0)
+    moment = today if today > now.replace(tzinfo=None) else today + timedelta(days=1)
+    return moment.astimezone()
+
+
+def local(moment: datetime | None) -> str:
+    """Return *moment* in local time, without the date if it is today's; nothing for None."""
+    if moment is None:
+        return ""
+    try:
+        here = moment.astimezone()
+    except (OverflowError, ValueError, OSError):
+        # The first and the last of all days, which stand for -infinity and infinity, have no neighbours.
+        return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+    return here.strftime("%H:%M:%S" if here.date() == datetime.now(UTC).astimezone().date() else "%Y-%m-%d %H:%M:%S")
+
+
+def duration(seconds: float) -> str:
+    """Return *seconds* in words of at most two units: `12 ms`, `3.4 s`, `2 min 5 s`, `3 h 4 min`, `2 d 4 h`."""
+    seconds = max(seconds, 0)
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s"
+    for unit, name, smaller, smaller_name in ((_DAY, "d", _HOUR, "h"), (_HOUR, "h", _MINUTE, "min"), (_MINUTE, "min", 1, "s")):
+        if seconds >= unit:
+            whole, rest = divmod(int(seconds), unit)
+            return f"{whole} {name} {rest // smaller} {smaller_name}" if rest // smaller else f"{whole} {name}"
+    raise AssertionError
+
+
+def between(start: datetime | None, end: datetime | None) -> str:
+    """Return how long it took from *start* to *end* in words; nothing if either is unknown."""
+    return "" if start is None or end is None else duration((end - start).total_seconds())
