@@ -6,3 +6,9 @@ General layout, one way down, nothing imports upward:
 
 The SQL that does the bookkeeping stands in the top-level folder sql/, which is the package flower.sql once installed.
 """
+
+from __future__ import annotations
+
+from flower.sdk import context, task
+
+__all__ = ["context", "task"]

@@ -1,0 +1,155 @@
+"""Runs one attempt of a task and says how it went. Knows nothing of the database."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from flower.core.errors import InvalidParameters, ResultNotJson
+from flower.core.model import Claim, Failure, Outcome
+from flower.core.status import Status, Why
+from flower.sdk.context import CURRENT, Context
+from flower.sdk.failure import describe, failure_text
+from flower.sdk.registry import Registry
+from flower.sdk.results import encode_result
+from flower.sdk.task import Task
+
+
+class Reason(StrEnum):
+    """Why the engine asks a running task to stop."""
+
+    SHUTDOWN = "shutdown"
+    TAKEN_AWAY = "taken_away"
+    LEASE_LOST = "lease_lost"
+
+
+class Runner:
+    """Runs tasks of *registry*: coroutines where it is called, plain functions in up to *threads* threads of its own."""
+
+    def __init__(self, registry: Registry, *, threads: int) -> None:
+        self._registry = registry
+        self._most_threads = threads
+        self._threads: ThreadPoolExecutor | None = None
+        self._calls: set[Future[Any]] = set()
+        self._running: dict[UUID, asyncio.Task[Any] | None] = {}
+        self._asked: dict[UUID, Reason] = {}
+        self._is_closed = False
+
+    async def run(self, claim: Claim) -> Outcome:
+        """Run *claim* once. Whatever user code does, SystemExit included, comes back as an outcome.
+
+        A program that this process lacks, and a task that did not finish after `cancel`, come back as WAIT, unharmed.
+        Raises CancelledError only if its asyncio task is cancelled without `cancel`: then the attempt has no outcome.
+        """
+        task = self._registry.get(claim.program)
+        if task is None or self._is_closed:
+            return Outcome(claim, Status.WAIT, unharmed=True)
+        claim_id = claim.claim_id
+        self._running[claim_id] = asyncio.current_task()
+        try:
+            CURRENT.set(Context(claim))
+            return Outcome(claim, Status.FINISH, None, await self._value(task, claim.parameters))
+        except BaseException as error:
+            # SystemExit in user code may not end the process.
+            if claim_id in self._asked:
+                return Outcome(claim, Status.WAIT, unharmed=True)
+            if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
+                raise
+            return _ended_badly(claim, task, error)
+        finally:
+            CURRENT.set(None)
+            self._running.pop(claim_id, None)
+            if self._asked:
+                self._asked.pop(claim_id, None)
+
+    def cancel(self, claim_id: UUID, reason: Reason) -> bool:
+        """Ask the task that runs under *claim_id* to stop, for *reason*. False: it has not begun, or has ended.
+
+        Its coroutine gets CancelledError at its next await, and may finish nevertheless. A thread cannot be stopped: its `run`
+        returns at once, and the thread goes on (see `busy_threads`).
+        """
+        running = self._running.get(claim_id)
+        if running is None:
+            return False
+        self._asked[claim_id] = reason
+        running.cancel(reason)
+        return True
+
+    @property
+    def running(self) -> tuple[UUID, ...]:
+        """The claims that are in `run` at this moment."""
+        return tuple(self._running)
+
+    @property
+    def busy_threads(self) -> int:
+        """How many threads run user code, those of cancelled tasks included. Python waits for them when the process ends by itself."""
+        return len(self._calls)
+
+    def close(self) -> None:
+        """Start nothing more: `run` hands every claim back unharmed, and calls that wait for a thread are dropped. Does not wait."""
+        self._is_closed = True
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _value(self, task: Task[..., Any, Any], parameters: str) -> str:
+        try:
+            arguments = task.parameters.decode(parameters)
+        except InvalidParameters as error:
+            raise _Refused(error) from None
+        if task.is_async:
+            return encode_result(task, await task.fn(**arguments))
+        raised, value = await self._in_thread(task.fn, arguments)
+        if raised is not None:
+            raise raised
+        # A def around an async def (a partial, a plain decorator) hands out its coroutine: it belongs on the loop.
+        return encode_result(task, await value if inspect.iscoroutine(value) else value)
+
+    async def _in_thread(self, fn: Callable[..., Any], arguments: dict[str, Any]) -> tuple[BaseException | None, Any]:
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self._most_threads, thread_name_prefix="flower-task")
+        call = self._threads.submit(copy_context().run, _call, fn, arguments)
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+        return await asyncio.wrap_future(call)
+
+
+class _Refused(BaseException):
+    """Carries InvalidParameters past everything that user code could raise."""
+
+    def __init__(self, error: InvalidParameters) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def _call(fn: Callable[..., Any], arguments: dict[str, Any]) -> tuple[BaseException | None, Any]:
+    # Returned, not raised: a future takes no StopIteration, and SystemExit would end the loop.
+    try:
+        return None, fn(**arguments)
+    except BaseException as error:  # noqa: BLE001 - as above
+        return error, None
+
+
+def _is_being_cancelled() -> bool:
+    running = asyncio.current_task()
+    return running is not None and running.cancelling() > 0
+
+
+def _ended_badly(claim: Claim, task: Task[..., Any, Any], error: BaseException) -> Outcome:
+    if type(error) is _Refused:
+        failure = Failure("InvalidParameters", str(error.error), claim.program)
+        return Outcome(claim, Status.SUSPEND, Why.INVALID, failure_text(failure))
+    if type(error) is ResultNotJson:
+        failure = Failure("ResultNotJson", str(error), claim.program, f"{task.place} in {task.name}")
+        return Outcome(claim, Status.SUSPEND, Why.FAILED, failure_text(failure))
+    # Python turns a StopIteration that leaves a coroutine into this; the user raised the inner one.
+    cause = error.__cause__
+    if type(error) is RuntimeError and isinstance(cause, StopIteration | StopAsyncIteration):
+        error = cause
+    failure = describe(error, program=claim.program, home=task.__module__.partition(".")[0])
+    return Outcome(claim, Status.SUSPEND, Why.FAILED, failure_text(failure))
