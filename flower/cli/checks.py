@@ -23,6 +23,7 @@ _OLDEST_PYTHON = (3, 11)
 _OLDEST_SERVER = 15
 _FEWEST_FREE_CONNECTIONS = 10
 _LARGEST_SKEW_SECONDS = 2.0
+_SMALL_SKEW_SECONDS = 0.05
 _SCHEMA = {
     "empty": "no Flower tables yet: python -m flower migrate, or serve",
     "behind": "written by an older Flower: python -m flower migrate, or serve",
@@ -155,7 +156,9 @@ async def _examined(pool: Pool, *, needs_tables: bool) -> AsyncIterator[Check]:
     free = server.max_connections - server.used
     room = f"{free} of {server.max_connections} are free, a Flower process needs about {_FEWEST_FREE_CONNECTIONS}"
     yield _good("connections", room) if free >= _FEWEST_FREE_CONNECTIONS else _bad("connections", f"{room}: raise max_connections")
-    distance = f"the server's is {abs(skew):.3f} s {'ahead' if skew > 0 else 'behind'}"
+    distance = (
+        "agrees with the server's" if abs(skew) < _SMALL_SKEW_SECONDS else f"the server's is {abs(skew):.3f} s {'ahead' if skew > 0 else 'behind'}"
+    )
     yield _good("clock", distance) if abs(skew) <= _LARGEST_SKEW_SECONDS else _bad("clock", f"{distance}: set both clocks by NTP")
 
 

@@ -11,7 +11,7 @@ import typer
 from flower.cli.options import AsJson, Database, FlowReference
 from flower.cli.output import print_json, print_table, say
 from flower.cli.surroundings import opened, run
-from flower.cli.times import between, local
+from flower.cli.times import between, in_local_time, local
 from flower.core.model import Flow, Page, Step, Waiting, Workflow
 from flower.core.status import Status, Why
 
@@ -124,4 +124,4 @@ def why(flow: FlowReference, *, database: Database = None, as_json: AsJson = Fal
     if not found:
         say(f"Nothing waits in flow {flow_id}.")
         return
-    print_table(("seq", "task", "why"), [(f"{item.seq:f}", item.name, item.reason) for item in found])
+    print_table(("seq", "task", "why"), [(f"{item.seq:f}", item.name, in_local_time(item.reason)) for item in found])

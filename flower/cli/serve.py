@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -77,6 +77,7 @@ def _refuse_what_cannot_work(settings: Settings, *, http: bool) -> None:
 def _run(work: Coroutine[Any, Any, int]) -> int:
     import asyncio
 
+    new_event_loop: Callable[[], asyncio.AbstractEventLoop]
     try:
         from uvloop import new_event_loop
     except ImportError:
@@ -87,8 +88,10 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
 
 async def _serve(settings: Settings, *, http: bool) -> int:
     import asyncio
+    import errno
 
     from flower import app
+    from flower.cli.ports import PortInUse
 
     # Until app.serve takes the signals over, a SIGTERM must still let the embedded server stop in order.
     this = asyncio.current_task()
@@ -99,6 +102,11 @@ async def _serve(settings: Settings, *, http: bool) -> int:
             return await app.serve(settings, url=found.url, http=http, announce=lambda base: announce(found, base))
     except asyncio.CancelledError:
         return 0
+    except OSError as error:
+        # It was free a moment ago.
+        if http and error.errno == errno.EADDRINUSE:
+            raise PortInUse(settings.host, settings.port) from None
+        raise
 
 
 def announce(found: Place, base: str) -> None:

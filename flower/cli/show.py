@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import typer
 
@@ -14,6 +13,7 @@ from flower.cli.output import console, print_json, print_table, short
 from flower.cli.surroundings import opened, run
 from flower.cli.times import between, local
 from flower.core.escape import escape
+from flower.core.masks import mask
 from flower.core.model import Flow, Task
 from flower.core.status import Status, Why, status_word
 
@@ -43,6 +43,10 @@ def print_flow(flow: Flow, tasks: Sequence[Task], *, as_json: bool) -> None:
     typer.echo(f"flow {escape(flow.flow_id)} of workflow {escape(flow.workflow)}: {status_of(flow)}{_when(flow)}")
     if failing is not None:
         _print_failing(failing, others=[task for task in tasks if is_fault(task) and task is not failing])
+    for task in tasks:
+        if task.status == Status.SUSPEND and not is_fault(task):
+            told = _told(task)
+            typer.echo(f"\nTask {number(task)} ({escape(task.name)}) waits for a person" + (f": {told}" if told else ""))
     typer.echo("")
     print_table(("seq", "task", "status", "try", "program", "started", "took", "parameters", "result"), [_row(task) for task in tasks])
 
@@ -73,17 +77,28 @@ def _print_failing(task: Task, others: Sequence[Task]) -> None:
 
 
 def _failure(task: Task) -> Iterator[tuple[str, str]]:
-    error: dict[str, Any] = task.error if isinstance(task.error, dict) else {"message": task.error}
-    text = {name: escape(str(error[name]), keep_lines=True) for name in ("type", "message", "where", "traceback") if error.get(name)}
     yield "program", escape(task.program or "")
-    yield "error", ": ".join(text[name] for name in ("type", "message") if name in text) or "nothing is known"
-    if "where" in text:
-        yield "where", text["where"]
+    yield "error", _told(task) or "nothing is known"
+    where, traceback = _of_error(task, "where"), _of_error(task, "traceback")
+    if where:
+        yield "where", where
     yield "attempt", f"{task.attempt}, at {local(task.started_at)}" if task.started_at else str(task.attempt)
     yield "parameters", short(task.parameters, _LONGEST_VALUE)
-    if "traceback" in text:
-        yield "traceback", text["traceback"].strip("\n")
+    if traceback:
+        yield "traceback", traceback.strip("\n")
     yield "run again", f"python -m flower psql -c {_in_shell(_run_again(task))}"
+
+
+def _told(task: Task) -> str:
+    """Return what went wrong as `type: message`, or whatever else stands in the error column."""
+    if not isinstance(task.error, dict):
+        return short(task.error, _LONGEST_VALUE)
+    return ": ".join(filter(None, (_of_error(task, "type"), _of_error(task, "message"))))
+
+
+def _of_error(task: Task, name: str) -> str:
+    found = task.error.get(name) if isinstance(task.error, dict) else None
+    return "" if found is None else escape(str(mask(found)), keep_lines=True)
 
 
 def _run_again(task: Task) -> str:
@@ -113,5 +128,5 @@ def _row(task: Task) -> tuple[str, ...]:
         local(task.started_at),
         between(task.started_at, end) if task.status != Status.WAIT else "",
         short(task.parameters, 40),
-        short(task.result if task.error is None else task.error, 40),
+        short(task.result, 40) if task.error is None else _told(task)[:40],
     )

@@ -11,6 +11,7 @@ from flower.cli.options import AsJson, Database, read_parameters
 from flower.cli.output import print_json, say
 from flower.cli.surroundings import place, read, run, store_of
 from flower.cli.times import local, read_moment
+from flower.core.escape import escape
 from flower.core.model import Json, Order, Registered
 
 
@@ -68,5 +69,5 @@ def _print_registered(order: Order, registered: Registered, *, as_json: bool) ->
 
 def _say_registered(order: Order, registered: Registered) -> None:
     when = f", for {local(datetime.fromisoformat(order.options['runAt']))}" if "runAt" in order.options else ""
-    what = "was started before with this key" if registered.duplicate else f"started{when}"
-    say(f"{order.workflow} {what} as flow {registered.flow_id} (python -m flower show {registered.flow_id[:13]})")
+    what = "was started before with this key and is not started again" if registered.duplicate else f"started{when}"
+    say(f"{escape(order.workflow)} {what}; see it with: python -m flower show {registered.flow_id}")

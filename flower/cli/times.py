@@ -7,6 +7,7 @@ from datetime import UTC, datetime, time, timedelta
 
 _FROM_NOW = re.compile(r"\+(\d+(?:\.\d+)?)([smhd])")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
+_ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d|Z)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _FORMS = "write +10m (s, m, h, d), 14:00, or ISO 8601 with a zone like 2030-01-31T14:00:00+01:00"
 
@@ -52,6 +53,11 @@ def local(moment: datetime | None) -> str:
         # The first and the last of all days, which stand for -infinity and infinity, have no neighbours.
         return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
     return here.strftime("%H:%M:%S" if here.date() == datetime.now(UTC).astimezone().date() else "%Y-%m-%d %H:%M:%S")
+
+
+def in_local_time(sentence: str) -> str:
+    """Return *sentence* with every ISO 8601 time in it written as `local` does."""
+    return _ISO.sub(lambda match: local(datetime.fromisoformat(match[0])), sentence)
 
 
 def duration(seconds: float) -> str:

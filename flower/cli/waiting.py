@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from flower.cli.output import console, say
 from flower.cli.show import is_fault, number, print_flow
-from flower.cli.times import between
+from flower.cli.times import between, in_local_time
 from flower.core.errors import DatabaseLost
 from flower.core.escape import escape
 from flower.core.model import Flow, Task
@@ -37,7 +37,7 @@ async def wait_for_end(found: Place, store: Store, flow_id: str, *, as_json: boo
     try:
         flow, tasks = await _follow(found, store, flow_id)
     except asyncio.CancelledError:
-        say(f"\nWe wait no longer; the flow goes on: python -m flower show {flow_id[:13]}")
+        say(f"\nWe wait no longer; the flow goes on: python -m flower show {flow_id}")
         raise
     print_flow(flow, tasks, as_json=as_json)
     return exit_status(flow, tasks)
@@ -105,7 +105,7 @@ async def _what_holds_it(store: Store, flow_id: str) -> str | None:
     if not await store.workers.alive():
         return _NO_WORKER
     holds = (item for item in await store.flows.why(flow_id) if item.gate is not Gate.DEPENDENCIES)
-    return next((f"{item.name}: {item.reason}" for item in holds), None)
+    return next((f"{item.name}: {in_local_time(item.reason)}" for item in holds), None)
 
 
 class _Progress:
