@@ -23,7 +23,7 @@ class Worker:
     version: str
     slots: int
     programs: tuple[str, ...]
-    started_at: datetime
+    started_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,146 @@
+"""Wiring: one process with its HTTP interface and its worker, stopped in the order of the data."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from aiohttp import web
+
+from flower import programs
+from flower.core import log
+from flower.core.errors import DatabaseLost, FlowerError
+from flower.core.model import Readiness
+from flower.core.settings import Settings
+from flower.database.migrate import migrate, schema_state
+from flower.database.pool import Pool
+from flower.database.store import Store
+from flower.engine.backoff import Backoff
+from flower.engine.heartbeat import Lease
+from flower.engine.stopping import Stop
+from flower.engine.worker import Life, Plan
+from flower.programs import http as http_program
+from flower.sdk.registry import REGISTRY
+from flower.web import create_app
+
+_log = log.get()
+
+
+async def serve(settings: Settings, *, url: str, http: bool, announce: Callable[[str], None]) -> int:
+    """Serve until SIGTERM or Ctrl-C, then end in order and return the exit status. At a second signal running tasks get no time to end.
+
+    *url*: the database. *announce* is called once, when tasks are run, with the base URL of the HTTP interface (empty without one).
+    Raises ConfigurationError where waiting would not help.
+    """
+    stop = Stop()
+    process = _Process(settings, url)
+    http_program.configure(settings.http_allow, is_local=settings.is_local or not http)
+    with _signals(stop):
+        async with Pool(url, role="api", schema=settings.schema_name) as pool:
+            async with _http(settings, pool, process) if http else _no_http() as base:
+                try:
+                    return await process.work(stop, lambda: announce(base))
+                finally:
+                    await programs.close()
+
+
+@contextmanager
+def _signals(stop: Stop) -> Iterator[None]:
+    """Signals ask *stop*; the third ends the process as if nobody had been listening."""
+    loop = asyncio.get_running_loop()
+
+    def end(number: signal.Signals) -> None:
+        if stop.ask():
+            _log.info("serve.ends", signal=number.name, at_once=stop.hurried.is_set())
+        else:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end, number)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+class _Process:
+    """What this process is at: migrating, living as a worker, or ending."""
+
+    def __init__(self, settings: Settings, url: str) -> None:
+        self._settings, self._url = settings, url
+        self._life: Life | None = None
+        self._schema = "has not been looked at yet"
+
+    async def work(self, stop: Stop, begun: Callable[[], None]) -> int:
+        if not await self._prepare(stop):
+            return 0
+        settings = self._settings
+        plan = Plan(
+            url=self._url,
+            schema=settings.schema_name,
+            registry=REGISTRY,
+            slots=settings.concurrency,
+            lease=Lease(settings.lease, settings.beat),
+            probe_seconds=settings.probe,
+            grace_seconds=settings.grace,
+        )
+        while True:
+            self._life = Life(plan)
+            if await self._life.live(stop, begun):
+                return 0
+            begun = _said_already
+
+    async def ready(self) -> Readiness:
+        database = "ok"
+        try:
+            async with Pool(self._url, role="api", schema=self._settings.schema_name, size=1) as pool, pool.acquire() as connection:
+                state = await schema_state(connection, self._settings.schema_name)
+            self._schema = "ok" if state == "current" else f"the schema is {state}"
+        except FlowerError as error:
+            database = str(error)
+        return Readiness(database, self._schema, self._life.state if self._life else "has not begun yet")
+
+    async def _prepare(self, stop: Stop) -> bool:
+        """Bring the schema up to date as soon as the database answers. False: stopped before."""
+        backoff = Backoff(longest_seconds=5)
+        while not stop.asked.is_set():
+            try:
+                applied = await migrate(self._url, self._settings.schema_name)
+            except DatabaseLost as error:
+                _log.warning("database.unreachable", message=str(error))
+                await backoff.pause()
+            else:
+                if applied:
+                    _log.info("schema.migrated", applied=applied)
+                self._schema = "ok"
+                return True
+        return False
+
+
+def _said_already() -> None:
+    """A second life of the worker is announced to nobody."""
+
+
+@asynccontextmanager
+async def _http(settings: Settings, pool: Pool, process: _Process) -> AsyncIterator[str]:
+    app = create_app(
+        store=Store(pool), ready=process.ready, token=settings.token, allowed_hosts=settings.allowed_host, is_local=settings.is_local
+    )
+    runner = web.AppRunner(app, handle_signals=False, access_log=None, keepalive_timeout=30, shutdown_timeout=2)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.host, settings.port)
+        await site.start()
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        yield f"http://{host}:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def _no_http() -> AsyncIterator[str]:
+    yield ""

@@ -1,0 +1,301 @@
+"""The loop that gives slots to tasks: one cycle after another, each recording what ended and claiming for what is free.
+
+Knows neither how a task runs (the runner) nor what a cycle does in the database (the store).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from time import monotonic
+from uuid import UUID
+
+import asyncpg
+
+from flower.core import log
+from flower.core.errors import ConfigurationError, DatabaseLost
+from flower.core.model import Claim, Outcome
+from flower.core.status import Status
+from flower.database.store import Store
+from flower.database.store.cycle import Answer, Position
+from flower.engine.backoff import Backoff
+from flower.engine.recorder import Recorder
+from flower.engine.runner import Reason, Runner
+
+# While busy, what hands changed is looked at this often at most: each look costs, and decays under a held snapshot.
+_LOOK_SECONDS = 0.05
+# So often the claim starts from the beginning again: how long an urgent newcomer waits at most while all slots are taken.
+_START_OVER_SECONDS = 1.0
+# How long tasks that were cancelled may take to end.
+_CANCEL_SECONDS = 5.0
+_HURRIED_SECONDS = 1.0
+# A timer of the loop cannot be set for the year 20000.
+_LONGEST_REST_SECONDS = 86_400.0
+
+_log = log.get()
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    claim: Claim
+    attempt: asyncio.Task[None]
+
+
+class Dispatcher:
+    """Claims for *worker* as many tasks as *slots* are free, runs them, and records how they ended."""
+
+    def __init__(self, *, store: Store, worker: UUID, runner: Runner, slots: int) -> None:
+        self.state = "ok"
+        self._store, self._worker, self._runner = store, worker, runner
+        self._permits = asyncio.Semaphore(slots)
+        self._recorder = Recorder()
+        self._held: dict[UUID, _Held] = {}
+        self._taken_away: set[UUID] = set()
+        # Sent in a call that failed: whether they were written, nobody knows.
+        self._perhaps_written: set[UUID] = set()
+        self._bell = asyncio.Event()
+        self._is_open = True
+        self._must_reconcile = self._must_check_claims = self._careful = False
+        self._position: Position | None = None
+        self._look_at = self._start_over_at = 0.0
+        self._rest_until: float | None = None
+
+    # The bell: many reasons, one question.
+
+    def ring(self) -> None:
+        """Something may be claimable, or was changed by a hand: look."""
+        self._look_at = 0.0
+        self._bell.set()
+
+    def ring_stop(self) -> None:
+        """Some running task was cancelled, taken away or set by hand: ask which of the claims held here are gone."""
+        self._must_check_claims = True
+        self._bell.set()
+
+    def compare(self, running: int) -> None:
+        """Say how many running rows the table has for this worker; look closer if that is not what is held here."""
+        if running != len(self._held) + len(self._recorder):
+            self._must_reconcile = True
+            self._bell.set()
+
+    async def run(self) -> None:
+        """Work until `stop`, and then until every outcome is written. Stays while the database is away."""
+        backoff = Backoff(longest_seconds=5)
+        while self._is_open or self._held or self._recorder:
+            try:
+                await self._turn()
+            except (DatabaseLost, ConfigurationError, asyncpg.PostgresError) as error:
+                await self._stay(error, backoff)
+            else:
+                self._recovered(backoff)
+                await self._rest()
+
+    async def stop(self, grace_seconds: float, hurried: asyncio.Event) -> None:
+        """Start nothing more; give running tasks *grace_seconds*, or until *hurried*, then cancel them and hand them back unharmed."""
+        self._is_open = False
+        self._bell.set()
+        await self._ended(grace_seconds, hurried)
+        self.cancel_all(Reason.SHUTDOWN)
+        await self._ended(_HURRIED_SECONDS if hurried.is_set() else _CANCEL_SECONDS)
+        for held in list(self._held.values()):
+            _log.error("task.left_behind", flow=held.claim.flow_id, seq=str(held.claim.seq), program=held.claim.program)
+            self._recorder.add(Outcome(held.claim, Status.WAIT, unharmed=True))
+            self._taken_away.add(held.claim.claim_id)
+            self._held.pop(held.claim.claim_id, None)
+        self._bell.set()
+
+    def cancel_all(self, reason: Reason) -> None:
+        """Ask every running task to stop, for *reason*."""
+        for claim_id, held in self._held.items():
+            if not self._runner.cancel(claim_id, reason):
+                held.attempt.cancel()
+
+    @property
+    def unwritten(self) -> int:
+        """How many outcomes wait to be written."""
+        return len(self._recorder)
+
+    # One turn of the wheel.
+
+    async def _turn(self) -> None:
+        self._bell.clear()
+        if self._must_reconcile:
+            await self._reconcile()
+        if self._must_check_claims:
+            await self._check_claims()
+        now = monotonic()
+        look = now >= self._look_at
+        if look:
+            self._look_at = now + _LOOK_SECONDS
+        if now >= self._start_over_at:
+            self._position, self._start_over_at = None, now + _START_OVER_SECONDS
+        slots, outcomes = await self._take_permits(), self._recorder.take()
+        from_start = self._position is None
+        try:
+            answer = await self._store.cycle.turn(self._worker, outcomes, slots, look=look, careful=self._careful, position=self._position)
+        except BaseException:
+            self._recorder.put_back(outcomes)
+            self._give_permits(slots)
+            self._look_at = 0.0
+            raise
+        self._careful = False
+        self._settle_accounts(answer, outcomes)
+        for claim in answer.claimed:
+            self._start(claim)
+        self._give_permits(slots - len(answer.claimed))
+        if len(answer.claimed) < slots:
+            # Short is not empty: rows may have been locked, or lie before the position. Only after a claim from the start it may rest.
+            self._position = None
+            if not from_start:
+                self._bell.set()
+        elif slots:
+            self._position = answer.position
+        self._plan_rest(answer, looked=look)
+
+    def _plan_rest(self, answer: Answer, *, looked: bool) -> None:
+        now = monotonic()
+        if looked:
+            self._rest_until = None if answer.sleep_seconds is None else now + answer.sleep_seconds
+        else:
+            self._rest_until = self._look_at       # what this cycle could not settle waits for a look
+        if answer.locked:
+            self._rest_until = now + _LOOK_SECONDS
+        if len(self._recorder) > len(answer.locked):
+            self._bell.set()
+
+    async def _take_permits(self) -> int:
+        taken = 0
+        while self._is_open and not self._permits.locked():
+            await self._permits.acquire()
+            taken += 1
+        return taken
+
+    def _give_permits(self, count: int) -> None:
+        for _ in range(count):
+            self._permits.release()
+
+    async def _rest(self) -> None:
+        if self._bell.is_set():
+            await asyncio.sleep(0)
+            return
+        seconds = None if self._rest_until is None else max(0.0, min(self._rest_until - monotonic(), _LONGEST_REST_SECONDS))
+        try:
+            async with asyncio.timeout(seconds):
+                await self._bell.wait()
+        except TimeoutError:
+            self._look_at = 0.0
+
+    def _settle_accounts(self, answer: Answer, outcomes: list[Outcome]) -> None:
+        locked = set(answer.locked)
+        if locked:
+            self._recorder.put_back(outcome for outcome in outcomes if outcome.claim.claim_id in locked)
+        for claim_id in answer.refused:
+            if claim_id not in self._perhaps_written:
+                _log.warning("task.result_refused", claim=str(claim_id))
+        for claim_id in answer.unstorable:
+            _log.error("task.result_unstorable", claim=str(claim_id))
+        if self._perhaps_written:
+            self._perhaps_written.difference_update(outcome.claim.claim_id for outcome in outcomes if outcome.claim.claim_id not in locked)
+
+    # Attempts.
+
+    def _start(self, claim: Claim) -> None:
+        self._held[claim.claim_id] = _Held(claim, asyncio.create_task(self._attempt(claim)))
+
+    async def _attempt(self, claim: Claim) -> None:
+        began = monotonic()
+        try:
+            outcome = await self._runner.run(claim)
+        except asyncio.CancelledError:
+            outcome = Outcome(claim, Status.WAIT, unharmed=True)
+        if claim.claim_id in self._taken_away:
+            self._taken_away.discard(claim.claim_id)
+            _log.info("task.taken_away", flow=claim.flow_id, seq=str(claim.seq), program=claim.program)
+        else:
+            self._recorder.add(outcome)
+            _say(outcome, monotonic() - began)
+        # Held until the end was handed over, so that nobody takes the claim for a stray one.
+        if self._held.pop(claim.claim_id, None) is not None:
+            self._permits.release()
+        self._bell.set()
+
+    async def _ended(self, seconds: float, hurried: asyncio.Event | None = None) -> None:
+        if not self._held:
+            return
+        ended = asyncio.gather(*(held.attempt for held in self._held.values()), return_exceptions=True)
+        hurry = asyncio.ensure_future(hurried.wait()) if hurried else None
+        await asyncio.wait([ended, *([hurry] if hurry else [])], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if hurry:
+            hurry.cancel()
+
+    # What the table says of our claims.
+
+    async def _reconcile(self) -> None:
+        """Hand back tasks that the table says we hold and we do not: the answer to a claim was lost."""
+        known = self._held.keys() | self._recorder.claims()
+        for claim in await self._store.workers.held(self._worker):
+            if claim.claim_id not in known:
+                _log.warning("claim.handed_back", flow=claim.flow_id, seq=str(claim.seq), program=claim.program)
+                self._recorder.add(Outcome(claim, Status.WAIT, unharmed=True))
+        self._must_reconcile = False
+        self._must_check_claims = True
+
+    async def _check_claims(self) -> None:
+        """Stop the tasks whose claim is gone."""
+        self._must_check_claims = False
+        held = [held.claim for held in self._held.values() if held.claim.claim_id not in self._taken_away]
+        if not held:
+            return
+        try:
+            gone = await self._store.workers.gone(held)
+        except BaseException:
+            self._must_check_claims = True
+            raise
+        for claim_id in gone & self._held.keys():
+            self._taken_away.add(claim_id)
+            if not self._runner.cancel(claim_id, Reason.TAKEN_AWAY):
+                self._held[claim_id].attempt.cancel()
+
+    # The database is away.
+
+    async def _stay(self, error: DatabaseLost | ConfigurationError | asyncpg.PostgresError, backoff: Backoff) -> None:
+        if isinstance(error, asyncpg.PostgresError):
+            if (error.sqlstate or "")[:2] in {"22", "23", "54"} and not self._careful:
+                self._careful = True
+                return
+            _log.error("cycle.failed", sqlstate=error.sqlstate, message=str(error))
+        elif self.state == "ok":
+            _log.warning("database.lost", message=str(error))
+        self.state = str(error)
+        self._must_reconcile = True
+        self._perhaps_written |= self._recorder.claims()
+        await backoff.pause()
+
+    def _recovered(self, backoff: Backoff) -> None:
+        if self.state != "ok":
+            _log.info("database.back")
+            self.state = "ok"
+            backoff.reset()
+
+
+def _say(outcome: Outcome, seconds: float) -> None:
+    claim, status = outcome.claim, outcome.status
+    say = _log.warning if status is Status.SUSPEND else _log.info
+    say(
+        _EVENTS[status],
+        flow=claim.flow_id,
+        seq=str(claim.seq),
+        program=claim.program,
+        attempt=claim.attempt,
+        status=status.word,
+        seconds=round(seconds, 4),
+        **({"why": outcome.why.value} if outcome.why else {}),
+    )
+
+
+_EVENTS = {
+    Status.WAIT: "task.handed_back",
+    Status.SUSPEND: "task.failed",
+    Status.FINISH: "task.finished",
+    Status.IGNORE: "task.ignored",
+}

@@ -1,0 +1,133 @@
+"""Keeps a worker's lease, and watches the loop: in a thread, with a loop and a connection of its own.
+
+Whatever user code does to the main loop, the beat goes on. Sweeping for lost workers rides on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from uuid import UUID
+
+from flower.core import log
+from flower.core.errors import FlowerError
+from flower.database.pool import Pool
+from flower.database.store.workers import Workers
+
+_log = log.get()
+
+# How often the main loop is asked for a sign, and after how long without one it is called blocked.
+_SIGN_SECONDS = 0.5
+_BLOCKED_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """How long a worker may be silent, and how often it speaks, in seconds."""
+
+    seconds: float = 30
+    beat_seconds: float = 3
+
+    @property
+    def own_seconds(self) -> float:
+        """After so long without a beat a worker stops by itself, before others may take over."""
+        return self.seconds - min(5, self.seconds / 6)
+
+
+class Heartbeat:
+    """The beat of *worker*. *on_lost* is called on the main loop, once: the lease was lost, or ran out unrenewed."""
+
+    def __init__(self, *, url: str, schema: str, worker: UUID, lease: Lease, on_lost: Callable[[str], None]) -> None:
+        self._url, self._schema, self._worker, self._lease = url, schema, worker, lease
+        self._main, self._on_lost = asyncio.get_running_loop(), on_lost
+        self._main_thread = threading.get_ident()
+        self._stop_asked = False
+        self._stopped: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+        self._signed_at = time.monotonic()
+        # The lease counts from now: the row was written a moment ago.
+        self._renewed_at = _boot_time()
+        self._thread = threading.Thread(target=self._run, name="flower-heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Beat no more. Returns when the connection is closed."""
+        self._stop_asked = True
+        if self._stopped is not None:
+            loop, event = self._stopped
+            with suppress(RuntimeError):       # its loop has ended by itself
+                loop.call_soon_threadsafe(event.set)
+        await asyncio.to_thread(self._thread.join, 5)
+
+    def _run(self) -> None:
+        with suppress(asyncio.CancelledError):
+            asyncio.run(self._beat_and_watch())
+
+    async def _beat_and_watch(self) -> None:
+        stopped = asyncio.Event()
+        self._stopped = asyncio.get_running_loop(), stopped
+        pool = Pool(self._url, role="heartbeat", schema=self._schema, worker=str(self._worker), size=1)
+        try:
+            async with asyncio.TaskGroup() as group:
+                both = [group.create_task(self._beat(Workers(pool))), group.create_task(self._watch())]
+                if not self._stop_asked:
+                    await stopped.wait()
+                for one in both:
+                    one.cancel()
+        finally:
+            await pool.close()
+
+    async def _beat(self, workers: Workers) -> None:
+        while True:
+            sent_at = _boot_time()
+            try:
+                if not await workers.beat(self._worker, self._lease.seconds):
+                    self._tell("another worker gave this one up for lost")
+                    return
+                self._renewed_at = sent_at
+                swept = await workers.sweep()
+                if swept.lost or swept.taken_back or swept.poisoned:
+                    lost = [str(worker) for worker in swept.lost]
+                    _log.warning("workers.swept", lost=lost, taken_back=swept.taken_back, poisoned=swept.poisoned)
+            except FlowerError as error:
+                _log.warning("beat.missed", message=str(error))
+            if _boot_time() - self._renewed_at > self._lease.own_seconds:
+                self._tell("the lease could not be renewed in time")
+                return
+            await asyncio.sleep(self._lease.beat_seconds * random.uniform(0.9, 1))  # noqa: S311 - dice, not secrets
+
+    def _tell(self, why: str) -> None:
+        with suppress(RuntimeError):       # the main loop has ended meanwhile
+            self._main.call_soon_threadsafe(self._on_lost, why)
+
+    async def _watch(self) -> None:
+        named = False
+        while True:
+            with suppress(RuntimeError):
+                self._main.call_soon_threadsafe(self._sign)
+            await asyncio.sleep(_SIGN_SECONDS)
+            silent = time.monotonic() - self._signed_at
+            if silent > _BLOCKED_SECONDS and not named:
+                _log.error("loop.blocked", seconds=round(silent, 1), at=_place(self._main_thread))
+            named = silent > _BLOCKED_SECONDS
+
+    def _sign(self) -> None:
+        self._signed_at = time.monotonic()
+
+
+def _boot_time() -> float:
+    # A monotonic clock stands still while the machine sleeps; the lease does not.
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+def _place(thread: int) -> str:
+    frame = sys._current_frames().get(thread)  # noqa: SLF001 - the only way to another thread's stack
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}" if frame else "nowhere"

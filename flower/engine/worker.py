@@ -1,0 +1,168 @@
+"""One life of a worker: its row in kr_worker, its heartbeat, its listener, its dispatcher. A worker that was given up for lost does not
+come back: its process begins another life, under another id."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from uuid import uuid4
+
+from flower.core import log
+from flower.core.errors import ConfigurationError, DatabaseLost
+from flower.database.listener import Listener
+from flower.database.pool import Pool
+from flower.database.store import Store
+from flower.database.store.workers import Worker
+from flower.engine.backoff import Backoff
+from flower.engine.dispatcher import Dispatcher
+from flower.engine.heartbeat import Heartbeat, Lease
+from flower.engine.stopping import Stop
+from flower.engine.runner import Reason, Runner
+from flower.sdk.registry import Registry
+
+_log = log.get()
+
+# How long outcomes may take to be written at the end, beyond the grace of the tasks.
+_DRAIN_SECONDS = 5.0
+_HURRIED_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a worker is to be: where it works, with what, and how much at once. Times are in seconds."""
+
+    url: str
+    schema: str
+    registry: Registry
+    slots: int
+    lease: Lease
+    probe_seconds: float
+    grace_seconds: float
+
+
+class Life:
+    """One life of a worker. `state` is `ok` or a sentence."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self.worker_id = uuid4()
+        self._pool = Pool(plan.url, role="engine", schema=plan.schema, worker=str(self.worker_id), size=2)
+        self._store = Store(self._pool)
+        self._runner = Runner(plan.registry, threads=plan.slots)
+        self._dispatcher = Dispatcher(store=self._store, worker=self.worker_id, runner=self._runner, slots=plan.slots)
+        self._listener = Listener(plan.url, plan.schema, ("flower", "flower_stop"), self._heard, worker=str(self.worker_id))
+        self._over = asyncio.Event()
+        self._lost: str | None = None
+        self._enrolled = False
+
+    @property
+    def state(self) -> str:
+        """Whether tasks are started: `ok`, or why not."""
+        return self._dispatcher.state if self._enrolled else "has not begun yet"
+
+    async def live(self, stop: Stop, begun: Callable[[], None]) -> bool:
+        """Work until *stop* is asked, and then end in order: True. False: this worker was given up for lost; begin another life.
+
+        *begun* is called when it is ready to run tasks.
+        """
+        try:
+            if not await self._enroll(stop):
+                return True
+            async with self._beating(), asyncio.TaskGroup() as group:
+                listening = group.create_task(self._listener.run())
+                probing = group.create_task(self._probe())
+                dispatching = group.create_task(self._dispatcher.run())
+                begun()
+                await self._until_over(stop)
+                await self._end(dispatching, stop)
+                listening.cancel()
+                probing.cancel()
+            return self._lost is None
+        finally:
+            self._runner.close()
+            await self._pool.close()
+
+    async def _enroll(self, stop: Stop) -> bool:
+        plan, backoff = self._plan, Backoff(longest_seconds=5)
+        programs = plan.registry.programs()
+        worker = Worker(self.worker_id, socket.gethostname(), os.getpid(), _version(), plan.slots, plan.registry.names(), None)
+        while not stop.asked.is_set():
+            try:
+                await self._store.workers.enroll(worker, programs, plan.lease.seconds)
+            except DatabaseLost as error:
+                _log.warning("worker.waits_for_database", message=str(error))
+                await backoff.pause()
+            else:
+                self._enrolled = True
+                _log.info("worker.began", worker=str(self.worker_id), slots=plan.slots, programs=len(programs))
+                return True
+        return False
+
+    @asynccontextmanager
+    async def _beating(self) -> AsyncIterator[None]:
+        plan = self._plan
+        heartbeat = Heartbeat(url=plan.url, schema=plan.schema, worker=self.worker_id, lease=plan.lease, on_lost=self._give_up)
+        heartbeat.start()
+        try:
+            yield
+        finally:
+            await heartbeat.stop()
+
+    def _heard(self, channel: str) -> None:
+        if channel == "flower_stop":
+            self._dispatcher.ring_stop()
+        else:
+            self._dispatcher.ring()
+
+    def _give_up(self, why: str) -> None:
+        _log.error("worker.lost", worker=str(self.worker_id), why=why)
+        self._lost = why
+        self._over.set()
+
+    async def _until_over(self, stop: Stop) -> None:
+        waiting = [asyncio.create_task(event.wait()) for event in (stop.asked, self._over)]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for one in waiting:
+            one.cancel()
+
+    async def _end(self, dispatching: asyncio.Task[None], stop: Stop) -> None:
+        if self._lost is not None:
+            # Somebody else may run these tasks already: stop them at once. What they return would be refused.
+            self._dispatcher.cancel_all(Reason.LEASE_LOST)
+        await self._dispatcher.stop(0 if self._lost else self._plan.grace_seconds, stop.hurried)
+        await asyncio.wait([dispatching], timeout=_HURRIED_SECONDS if stop.hurried.is_set() else _DRAIN_SECONDS)
+        if not dispatching.done():
+            _log.error("worker.left_outcomes", count=self._dispatcher.unwritten, message="the database is away; these tasks run again")
+            dispatching.cancel()
+        try:
+            await self._store.workers.leave(self.worker_id)
+            _log.info("worker.ended", worker=str(self.worker_id))
+        except (DatabaseLost, ConfigurationError) as error:
+            _log.warning("worker.left_its_row", message=str(error))
+
+    async def _probe(self) -> None:
+        """Ask every few seconds whether there is work that no bell announced, and whether the bell is heard at all."""
+        while True:
+            await asyncio.sleep(self._plan.probe_seconds)
+            try:
+                await self._listener.prove(self._ask, deadline_seconds=min(3.0, self._plan.probe_seconds))
+            except (DatabaseLost, ConfigurationError):
+                self._dispatcher.ring()          # it meets the fault itself, and says so
+
+    async def _ask(self, nonce: str) -> None:
+        answer = await self._store.workers.probe(self.worker_id, nonce)
+        self._dispatcher.compare(answer.running)
+        if answer.work:
+            self._dispatcher.ring()
+
+
+def _version() -> str:
+    try:
+        return version("flower-workflow")
+    except PackageNotFoundError:
+        return "0"
