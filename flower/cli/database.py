@@ -6,15 +6,18 @@ import os
 import shutil
 import signal
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import typer
 
 from flower.cli.options import AsJson, Database
-from flower.cli.output import print_json
-from flower.cli.surroundings import Place, place, read, run
-from flower.core.errors import ConfigurationError
+from flower.cli.output import print_json, say
+from flower.cli.surroundings import Place, find_folder, place, read, run
+from flower.core.errors import ConfigurationError, DatabaseLost
+
+if TYPE_CHECKING:
+    from flower.core.settings import Settings
 
 _KILLED_BY_SIGNAL = 128
 
@@ -39,19 +42,27 @@ def migrate(*, database: Database = None, as_json: AsJson = False) -> None:
 
 def url(*, database: Database = None, as_json: AsJson = False) -> None:
     """Print the database's URL, password included.
-
     For other programs: psql, a database client, a notebook.
     """
-
-    async def find() -> str:
-        async with place(read(database_url=database)) as found:
-            return found.url
-
-    found = run(find())
+    found = run(_url(read(database_url=database)))
     if as_json:
         print_json({"url": found})
     else:
         typer.echo(found)
+
+
+async def _url(settings: Settings) -> str:
+    if settings.database_url is not None:
+        return settings.database_url
+    from flower.database.embedded import url_of
+    from flower.database.pool import connect
+
+    found = url_of(find_folder())
+    try:
+        (await connect(found, role="cli", schema=settings.schema_name)).terminate()
+    except DatabaseLost:
+        say("The embedded server is down: it runs while python -m flower serve does.")
+    return found
 
 
 def psql(
@@ -90,9 +101,9 @@ async def _psql(found: Place, arguments: tuple[str, ...] | list[str]) -> int:
 
 
 def _find_psql() -> str:
-    from flower.database import embedded
+    from flower.database.binaries import find_programs
 
-    folder = embedded.binaries()
+    folder = find_programs()
     ours, theirs = shutil.which("psql", path=folder) if folder else None, shutil.which("psql")
     # Ours fits the embedded server best; the system's can edit the line that a person types.
     program = (theirs or ours) if sys.stdin.isatty() else (ours or theirs)

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FOLDER = ".flower"
-
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -46,6 +44,19 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
+def find_folder(*, may_create: bool = False) -> Path:
+    """Return the `.flower/` of the working directory, or, if *may_create*, where to make one. Raises ConfigurationError if there is none."""
+    from flower.database import embedded
+
+    folder = embedded.find(Path.cwd())
+    if folder is None and not may_create:
+        raise ConfigurationError(
+            f"there is no database here: no {embedded.NAME}/ in {Path.cwd()} or above it, and neither --database nor FLOWER_DATABASE_URL; "
+            "make one with: python -m flower serve"
+        )
+    return folder or Path.cwd() / embedded.NAME
+
+
 @asynccontextmanager
 async def place(settings: Settings, *, may_create: bool = False) -> AsyncIterator[Place]:
     """Find the database, or start the embedded one for the duration of the block.
@@ -57,14 +68,7 @@ async def place(settings: Settings, *, may_create: bool = False) -> AsyncIterato
         return
     from flower.database import embedded
 
-    folder = embedded.find(Path.cwd())
-    if folder is None:
-        if not may_create:
-            raise ConfigurationError(
-                f"there is no database here: no {FOLDER}/ in {Path.cwd()} or above it, and neither --database nor FLOWER_DATABASE_URL; "
-                "make one with: python -m flower serve"
-            )
-        folder = Path.cwd() / FOLDER
+    folder = find_folder(may_create=may_create)
     async with embedded.running(folder) as server:
         yield Place(settings, server.url, folder)
 
