@@ -3,7 +3,7 @@
 -- Rows that a session has locked are passed over. A suspect (it was running when two workers were lost) comes alone: one at a time per worker.
 CREATE OR REPLACE FUNCTION kr_claim(worker uuid, slots integer, at_order double precision, at_rank integer, at_seq numeric, at_flow text)
 RETURNS TABLE (flow text, seq numeric, workflow text, name text, program text, parameters text, attempt integer, claim uuid,
-    run_order double precision, rank integer) LANGUAGE plpgsql AS $$
+    run_order double precision, rank integer) LANGUAGE plpgsql SET plan_cache_mode = auto AS $$
 #variable_conflict use_column
 DECLARE
     mine   text[] := (SELECT w.programs FROM kr_worker w WHERE w.worker_id = worker);

@@ -10,7 +10,7 @@ CREATE OR REPLACE FUNCTION kr_cycle(worker uuid, flows text[], seqs numeric[], c
 RETURNS TABLE (kind text, flow text, seq numeric, workflow text, name text, program text, parameters text, attempt integer, claim uuid,
     run_order double precision, rank integer, seconds double precision)
 LANGUAGE plpgsql SET search_path FROM CURRENT
-SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off AS $$
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     done    record;
@@ -55,7 +55,7 @@ BEGIN
         SELECT array_agg(x.f), array_agg(x.s), array_agg(false) INTO tflows, tseqs, tedges FROM (
             SELECT DISTINCT e.task_flow_id::text AS f, e.task_exec_seq AS s
             FROM unnest(done.wflows, done.wseqs, done.wstatuses) w (f, s, status)
-                JOIN kr_task_edge e ON e.task_flow_id = w.f AND e.parent_seq = w.s AND w.status = ANY (e.counts)
+                JOIN kr_task_edge e ON e.task_flow_id || '' = w.f AND e.parent_seq + 0 = w.s AND w.status = ANY (e.counts)
                 JOIN kr_task_stat t ON t.task_flow_id = e.task_flow_id AND t.task_exec_seq = e.task_exec_seq
             WHERE t.exec_status + 0 = 0 AND t.gate = 'dependencies' AND t.waits_seq = w.s
             UNION ALL

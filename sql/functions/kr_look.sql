@@ -57,7 +57,7 @@ BEGIN
         SELECT pg_notify('flower_end', '') FROM (SELECT FROM one JOIN kr_waiter w ON w.task_flow_id = one.f LIMIT 1) x)
     SELECT x.f::text, x.s, bool_or(x.e), NULL FROM (
         SELECT one.* FROM one
-        UNION ALL SELECT e.task_flow_id, e.task_exec_seq, false FROM one JOIN kr_task_edge e ON e.task_flow_id = one.f AND e.parent_seq = one.s
+        UNION ALL SELECT e.task_flow_id, e.task_exec_seq, false FROM one JOIN kr_task_edge e ON e.task_flow_id || '' = one.f AND e.parent_seq + 0 = one.s
         UNION ALL SELECT NULL, NULL, NULL FROM ended) x
     WHERE x.f IS NOT NULL GROUP BY 1, 2;
 END $$;

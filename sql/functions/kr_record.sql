@@ -3,7 +3,8 @@
 -- Answers, as parallel arrays, the rows written with their new status, and the names of the limits that they leave.
 CREATE OR REPLACE FUNCTION kr_record(flows text[], seqs numeric[], claims uuid[], statuses numeric[], outcomes text[], payloads text[],
     delays double precision[], unharmed boolean[],
-    OUT wflows text[], OUT wseqs numeric[], OUT wstatuses numeric[], OUT names text[]) LANGUAGE sql AS $$
+    OUT wflows text[], OUT wseqs numeric[], OUT wstatuses numeric[], OUT names text[]) LANGUAGE plpgsql AS $$
+BEGIN
     WITH held AS MATERIALIZED (
         SELECT t.ctid AS row_, g.* FROM unnest(flows, seqs, claims, statuses, outcomes, payloads, delays, unharmed) g (f, s, c, status, outcome, payload, delay, unharmed)
             JOIN kr_task_stat t ON t.task_flow_id = g.f AND t.task_exec_seq = g.s
@@ -25,5 +26,5 @@ CREATE OR REPLACE FUNCTION kr_record(flows text[], seqs numeric[], claims uuid[]
         RETURNING t.task_flow_id, t.task_exec_seq, t.exec_status, t.limits)
     SELECT array_agg(w.task_flow_id::text), array_agg(w.task_exec_seq), array_agg(w.exec_status),
         (SELECT array_agg(DISTINCT n) FROM written x CROSS JOIN unnest(x.limits) n)
-    FROM written w
-$$;
+        INTO wflows, wseqs, wstatuses, names FROM written w;
+END $$;

@@ -34,7 +34,7 @@ BEGIN
     looked AS MATERIALIZED (
         SELECT m.row_, m.f, m.s, p.parent, p.again, CASE WHEN p.circle THEN 'Circle' WHEN t.program IS NULL THEN 'StepGone' END AS fault
         FROM mine m JOIN kr_task_stat t ON t.ctid = m.row_
-            LEFT JOIN LATERAL (SELECT o.* FROM kr_open_parent(m.f, m.s, m.w, m.e) o WHERE m.blocked) p ON true),
+            LEFT JOIN LATERAL (SELECT o.* FROM kr_open_parent(m.f, m.s, m.w, m.e) o WHERE m.blocked OFFSET 0) p ON true),
     later AS (
         INSERT INTO kr_recount (kind, task_flow_id, task_exec_seq) SELECT 'task', l.f, l.s FROM looked l WHERE l.again),
     stopped AS (

@@ -91,8 +91,9 @@ CREATE TABLE kr_task_edge (
     by_hand       boolean      NOT NULL DEFAULT true,
     CONSTRAINT kr_task_edge_pkey PRIMARY KEY (task_flow_id, task_exec_seq, parent_seq)
 );
--- parent_seq first: an index on (flow, parent) is taken, without statistics, to find the parents of a child.
-CREATE INDEX kr_task_edge_children ON kr_task_edge (parent_seq, task_flow_id);
+-- To find the children of a task. Expressions, so that no other index fits that question and the primary key fits only the other one:
+-- without statistics the planner took the one for the other, and 1 -> 1,000 -> 1 went from 0.1 s to 0.9 s.
+CREATE INDEX kr_task_edge_children ON kr_task_edge ((task_flow_id || ''), (parent_seq + 0));
 
 -- One row per flow: only what does not change while its tasks run.
 CREATE TABLE kr_flow_stat (
