@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from aiohttp import web
 
@@ -17,13 +18,12 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
-def answer(value: Json, status: int = 200, *, headers: Mapping[str, str] | None = None, content_type: str = "application/json") -> web.Response:
+def answer(value: Json, status: int = 200, *, headers: Mapping[str, str] = _NONE, content_type: str = "application/json") -> web.Response:
     """Return *value* as JSON. Raises ValueError for NaN and infinities: see `flower.core.masks.mask`."""
     # Half a surrogate pair, which a column of type json may hold, has no bytes in UTF-8; written out, it is JSON again.
     body = _encode(value).encode("utf-8", "backslashreplace")
-    return web.Response(
-        body=body, status=status, content_type=content_type, charset="utf-8", headers=HEADERS if headers is None else {**HEADERS, **headers}
-    )
+    return web.Response(body=body, status=status, headers={**HEADERS, "Content-Type": f"{content_type}; charset=utf-8", **headers})

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
 
 from flower.core.errors import RequestRefused
 
@@ -22,20 +21,19 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[^\s:/@\[\]]+)(:[0-9]*)?", re.IGNORECASE)
 
 
-def guard(token: str | None, allowed_hosts: Sequence[str]) -> Middleware:
-    """Return the middleware that lets only those in who may come in; it runs before anything of the request is used."""
+def guard(token: str | None, allowed_hosts: Sequence[str]) -> Callable[[web.Request], None]:
+    """Return the check that raises RequestRefused for those who may not come in; it runs before anything of the request is used."""
     names = frozenset(_name(host) or host.lower() for host in (*_OUR_NAMES, *allowed_hosts))
 
-    @web.middleware
-    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.rel_url.raw_path not in OPEN:
-            if token is not None:
-                _check_token(request, token)
-            else:
-                _check_host(request, names)
-            if request.method not in _SAFE_METHODS:
-                _check_origin(request)
-        return await handler(request)
+    def check(request: web.Request) -> None:
+        if request.rel_url.raw_path in OPEN:
+            return
+        if token is not None:
+            _check_token(request, token)
+        else:
+            _check_host(request, names)
+        if request.method not in _SAFE_METHODS:
+            _check_origin(request)
 
     return check
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from time import perf_counter
 from typing import Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from flower.core import log
 from flower.core.errors import DatabaseLost, FieldError, Invalid, RequestRefused, UsageError
@@ -37,17 +37,21 @@ class Refusal:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@web.middleware
-async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer whatever goes wrong further in; nothing of ours is told but what the caller can use."""
-    began = perf_counter()
-    try:
-        response = await handler(request)
-    except Exception as error:  # noqa: BLE001 - the last one who can answer
-        response = _answer(request, _refusal(request, error))
-    seconds = round(perf_counter() - began, 4)
-    _log.debug("http.answered", method=request.method, path=request.rel_url.raw_path, status=response.status, seconds=seconds)
-    return response
+def problems(check: Callable[[web.Request], None]) -> Middleware:
+    """Return the middleware that answers whatever goes wrong in *check*, which may raise, and further in. It tells only what the caller can use."""
+
+    @web.middleware
+    async def respond(request: web.Request, handler: Handler) -> web.StreamResponse:
+        began = perf_counter()
+        try:
+            check(request)
+            response = await handler(request)
+        except Exception as error:  # noqa: BLE001 - the last one who can answer
+            response = _answer(request, _refusal(request, error))
+        _log.debug("http.answered", method=request.method, path=request.rel_url.raw_path, status=response.status, seconds=perf_counter() - began)
+        return response
+
+    return respond
 
 
 def _refusal(request: web.Request, error: Exception) -> Refusal:

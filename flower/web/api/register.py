@@ -22,6 +22,8 @@ LONGEST_WORKFLOW = 256
 LARGEST_PARAMETERS = 256 * 1024
 LONGEST_KEY = 512
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 routes = web.RouteTableDef()
 
 
@@ -45,7 +47,7 @@ class Registration(BaseModel):
     @field_validator("parameters")
     @classmethod
     def _not_too_large(cls, value: dict[str, Json]) -> dict[str, Json]:
-        size = len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()) if value else 0
+        size = len(_encode(value).encode()) if value else 0
         if size > LARGEST_PARAMETERS:
             raise ValueError(f"{size} bytes of JSON, more than {LARGEST_PARAMETERS} (256 KiB): store what is large elsewhere, pass a key or a path")
         return value
@@ -76,8 +78,8 @@ class Registration(BaseModel):
 
     def order(self, workflow: str) -> Order:
         """Return what the store is asked for: only the options that were given."""
-        options = self.model_dump(by_alias=True, exclude={"parameters"}, exclude_none=True)
-        return Order(workflow, self.parameters, options)
+        options = {"priority": self.priority, "runAt": self.run_at, "idempotencyKey": self.idempotency_key}
+        return Order(workflow, self.parameters, {name: value for name, value in options.items() if value is not None})
 
 
 _NOTHING_SAID = Registration()
