@@ -66,6 +66,7 @@ ALTER TABLE kr_task_stat
     ADD COLUMN rank       integer NOT NULL DEFAULT 0,
     ADD COLUMN claim_id   uuid,
     ADD COLUMN worker_id  uuid,
+    -- squawk-ignore adding-field-with-default
     ADD COLUMN run_order  double precision NOT NULL GENERATED ALWAYS AS
         (coalesce(date_part('epoch', registered_ts AT TIME ZONE 'UTC'), 0) + task_priority::double precision * 14400) STORED;
 
