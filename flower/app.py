@@ -38,12 +38,11 @@ async def serve(settings: Settings, *, url: str, http: bool, announce: Callable[
     process = _Process(settings, url)
     http_program.configure(settings.http_allow, is_local=settings.is_local or not http)
     with _signals(stop):
-        async with Pool(url, role="api", schema=settings.schema_name) as pool:
-            async with _http(settings, pool, process) if http else _no_http() as base:
-                try:
-                    return await process.work(stop, lambda: announce(base))
-                finally:
-                    await programs.close()
+        async with Pool(url, role="api", schema=settings.schema_name) as pool, _http(settings, pool, process) if http else _no_http() as base:
+            try:
+                return await process.work(stop, lambda: announce(base))
+            finally:
+                await programs.close()
 
 
 @contextmanager
@@ -122,14 +121,12 @@ class _Process:
 
 
 def _said_already() -> None:
-    """A second life of the worker is announced to nobody."""
+    """Announce nothing: a second life of the worker is no news to the user."""
 
 
 @asynccontextmanager
 async def _http(settings: Settings, pool: Pool, process: _Process) -> AsyncIterator[str]:
-    app = create_app(
-        store=Store(pool), ready=process.ready, token=settings.token, allowed_hosts=settings.allowed_host, is_local=settings.is_local
-    )
+    app = create_app(store=Store(pool), ready=process.ready, token=settings.token, allowed_hosts=settings.allowed_host, is_local=settings.is_local)
     runner = web.AppRunner(app, handle_signals=False, access_log=None, keepalive_timeout=30, shutdown_timeout=2)
     await runner.setup()
     try:

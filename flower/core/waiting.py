@@ -10,6 +10,9 @@ from difflib import get_close_matches
 
 from flower.core.status import Gate, Status
 
+# A task that was running when so many workers were lost runs alone of its kind on a worker.
+SUSPECT_AFTER = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -51,7 +54,7 @@ def reason(task: Standing, workers: int, slots: int, programs: Sequence[str]) ->
         return f"no running worker has the program {task.program!r}" + (f"; did you mean {' or '.join(near)}?" if near else "")
     if task.gate is Gate.LIMIT:
         return f"the limit {task.waits_for!r} ({task.limit_slots} at once) is full; inside: {', '.join(task.limit_holders) or 'nobody'}"
-    if task.gate is Gate.SLOT and task.crashes >= 2:
+    if task.gate is Gate.SLOT and task.crashes >= SUSPECT_AFTER:
         return f"{task.crashes} workers were lost while they ran it, so it waits until a worker holds no other such task"
     if task.gate is Gate.SLOT:
         return f"waits for one of {slots} slots (priority {task.priority}; one point is worth four hours of waiting)"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -63,12 +64,12 @@ class Dispatcher:
     # The bell: many reasons, one question.
 
     def ring(self) -> None:
-        """Something may be claimable, or was changed by a hand: look."""
+        """Look: something may be claimable, or was changed by a hand."""
         self._look_at = 0.0
         self._bell.set()
 
     def ring_stop(self) -> None:
-        """Some running task was cancelled, taken away or set by hand: ask which of the claims held here are gone."""
+        """Ask which of the claims held here are gone: some running task was cancelled, taken away or set by hand."""
         self._must_check_claims = True
         self._bell.set()
 
@@ -157,7 +158,7 @@ class Dispatcher:
         if looked:
             self._rest_until = None if answer.sleep_seconds is None else now + answer.sleep_seconds
         else:
-            self._rest_until = self._look_at       # what this cycle could not settle waits for a look
+            self._rest_until = self._look_at  # what this cycle could not settle waits for a look
         if answer.locked:
             self._rest_until = now + _LOOK_SECONDS
         if len(self._recorder) > len(answer.locked):
@@ -222,10 +223,11 @@ class Dispatcher:
     async def _ended(self, seconds: float, hurried: asyncio.Event | None = None) -> None:
         if not self._held:
             return
-        ended = asyncio.gather(*(held.attempt for held in self._held.values()), return_exceptions=True)
-        hurry = asyncio.ensure_future(hurried.wait()) if hurried else None
-        await asyncio.wait([ended, *([hurry] if hurry else [])], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if hurry:
+        ended: list[asyncio.Future[Any]] = [asyncio.gather(*(held.attempt for held in self._held.values()), return_exceptions=True)]
+        if hurried is not None:
+            ended.append(asyncio.ensure_future(hurried.wait()))
+        await asyncio.wait(ended, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for hurry in ended[1:]:
             hurry.cancel()
 
     # What the table says of our claims.

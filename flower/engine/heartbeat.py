@@ -63,7 +63,7 @@ class Heartbeat:
         self._stop_asked = True
         if self._stopped is not None:
             loop, event = self._stopped
-            with suppress(RuntimeError):       # its loop has ended by itself
+            with suppress(RuntimeError):  # its loop has ended by itself
                 loop.call_soon_threadsafe(event.set)
         await asyncio.to_thread(self._thread.join, 5)
 
@@ -105,7 +105,7 @@ class Heartbeat:
             await asyncio.sleep(self._lease.beat_seconds * random.uniform(0.9, 1))  # noqa: S311 - dice, not secrets
 
     def _tell(self, why: str) -> None:
-        with suppress(RuntimeError):       # the main loop has ended meanwhile
+        with suppress(RuntimeError):  # the main loop has ended meanwhile
             self._main.call_soon_threadsafe(self._on_lost, why)
 
     async def _watch(self) -> None:

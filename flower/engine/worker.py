@@ -1,5 +1,7 @@
-"""One life of a worker: its row in kr_worker, its heartbeat, its listener, its dispatcher. A worker that was given up for lost does not
-come back: its process begins another life, under another id."""
+"""One life of a worker: its row in kr_worker, its heartbeat, its listener, its dispatcher.
+
+A worker that was given up for lost does not come back: its process begins another life, under another id.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,8 @@ from flower.database.store.workers import Worker
 from flower.engine.backoff import Backoff
 from flower.engine.dispatcher import Dispatcher
 from flower.engine.heartbeat import Heartbeat, Lease
-from flower.engine.stopping import Stop
 from flower.engine.runner import Reason, Runner
+from flower.engine.stopping import Stop
 from flower.sdk.registry import Registry
 
 _log = log.get()
@@ -152,7 +154,7 @@ class Life:
             try:
                 await self._listener.prove(self._ask, deadline_seconds=min(3.0, self._plan.probe_seconds))
             except (DatabaseLost, ConfigurationError):
-                self._dispatcher.ring()          # it meets the fault itself, and says so
+                self._dispatcher.ring()  # it meets the fault itself, and says so
 
     async def _ask(self, nonce: str) -> None:
         answer = await self._store.workers.probe(self.worker_id, nonce)

@@ -82,7 +82,10 @@ class Flows:
     async def list(
         self, *, status: str | None = None, outcome: str | None = None, workflow: str | None = None, limit: int = 50, after: str | None = None
     ) -> Page:
-        """Return a page of flows, the newest first. *status* takes the word of an outcome, too (`failed`). Raises Invalid for an unknown word or cursor."""
+        """Return a page of flows, the newest first.
+
+        *status* takes the word of an outcome, too (`failed`). Raises Invalid for an unknown word or cursor.
+        """
         status, outcome = _words(status, outcome)
         seen = _cursor(after) if after else (None, None)
         rows = await self._pool.fetch(query("flows"), status, outcome, workflow, *seen, limit + 1)
