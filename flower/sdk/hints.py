@@ -8,6 +8,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from flower.core.model import Json
@@ -47,20 +48,32 @@ def _function_of(fn: Any) -> Any:
     return fn if hasattr(fn, "__annotations__") and not isinstance(fn, type) else getattr(type(fn), "__call__", fn)  # noqa: B004 - its hints are wanted
 
 
-def adapter(hint: Any) -> TypeAdapter[Any] | None:
-    """Return pydantic's view of *hint*, None if pydantic cannot make one."""
+class Inconvertible(ValueError):
+    """pydantic knows no way between JSON and the values of a hint."""
+
+
+def adapter(hint: Any) -> TypeAdapter[Any]:
+    """Return what converts between JSON and *hint*. Raises Inconvertible."""
     from pydantic import TypeAdapter
 
     try:
         return TypeAdapter(hint)
-    except Exception:  # noqa: BLE001 - a class may answer pydantic's question with any exception
-        return None
+    except Exception as error:  # noqa: BLE001 - a class may answer pydantic's question with any exception
+        reason = str(error).partition("\n")[0].partition(". Set `arbitrary_types_allowed")[0]
+        raise Inconvertible(f"its hint is of no use for JSON: {reason}") from None
 
 
-def schemas(adapters: Mapping[str, TypeAdapter[Any]]) -> tuple[dict[str, Json], dict[str, Json]]:
-    """Return the JSON schema of each of *adapters*, and `{"$defs": …}` with what they share, or `{}`. Nothing, where one has no schema."""
+def schemas(hints: Mapping[str, Any]) -> tuple[dict[str, Json], dict[str, Json]]:
+    """Return the JSON schema of each of *hints* that is convertible, and `{"$defs": …}` with what they share, or `{}`.
+
+    Nothing, where one of them converts and has no schema.
+    """
     from pydantic import TypeAdapter
 
+    adapters = {}
+    for name, hint in hints.items():
+        with suppress(Inconvertible):
+            adapters[name] = adapter(hint)
     try:
         found, shared = TypeAdapter.json_schemas([(name, "validation", each) for name, each in adapters.items()])
     except Exception:  # noqa: BLE001 - some types validate and have no schema; a model may fail in its own way

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from flower.core.errors import ModuleProblem
 
-_FLOWER = str(Path(__file__).parents[1]) + os.sep
+_NOT_THE_USERS = (str(Path(__file__).parents[1]) + os.sep, importlib.__file__, "<frozen importlib")
 
 
 def load(modules: Sequence[str]) -> None:
@@ -44,8 +44,7 @@ def _load_name(name: str) -> None:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
-        hint = f"; did you mean {name}.py?" if Path(f"{name}.py").is_file() else f" (looked from {folder} and in sys.path)"
-        raise ModuleProblem(f"there is no module {error.name!r}{hint}") from None
+        raise ModuleProblem(f"there is no module {error.name!r} (looked from {folder} and in sys.path)") from None
 
 
 def _load_file(file: str) -> None:
@@ -87,7 +86,7 @@ def _users_traceback(error: BaseException) -> str:
         if one is None or id(one) in seen:
             continue
         seen.add(id(one))
-        frames = [frame for frame in one.stack if not frame.filename.startswith(("<frozen importlib", _FLOWER))]
+        frames = [frame for frame in one.stack if not frame.filename.startswith(_NOT_THE_USERS)]
         one.stack = traceback.StackSummary.from_list(frames)
         queue += [one.__cause__, one.__context__, *(one.exceptions or ())]
     return "".join(told.format()).rstrip()

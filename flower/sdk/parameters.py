@@ -123,6 +123,10 @@ def _converter(hint: Any) -> Callable[[Json], Any]:
     return partial(_convert, _Hint(hint, plain))
 
 
+class _Unfit(ValueError):
+    """A value does not fit, for the reason it says."""
+
+
 class _Hint:
     """A type hint, and how it is met. pydantic's part is made at its first use: most tasks need none."""
 
@@ -138,10 +142,7 @@ class _Hint:
     def validate(self, value: Json) -> Any:
         # In JSON mode also a strict model takes a date written as text.
         if self.validate_json is None:
-            adapter = hints.adapter(self.hint)
-            if adapter is None:
-                raise TypeError(f"no JSON value can become what its hint says ({_hint_name(self.hint)})")
-            self.validate_json = adapter.validate_json
+            self.validate_json = hints.adapter(self.hint).validate_json
         return self.validate_json(json.dumps(value))
 
 
@@ -161,7 +162,7 @@ def _convert(hint: _Hint, value: Json) -> Any:
     if kind is not str or hint.is_text:
         return hint.validate(value)
     if hint.is_exact:
-        return _first_that_fits(hint, value, _parsed(value))
+        return _first_that_fits(hint, value, *_parsed(value))
     return _first_that_fits(hint, *_parsed(value), value)
 
 
@@ -182,15 +183,15 @@ def _first_that_fits(hint: _Hint, *values: Json) -> Any:
             refusal = refusal or error
             continue
         if type(met) is float and not math.isfinite(met):
-            raise ValueError("is no finite number")
+            raise _Unfit("is no finite number")
         return met
-    raise refusal or ValueError("fits nothing")
+    raise refusal or _Unfit("fits nothing")
 
 
 def _explain(name: str, error: Exception) -> list[FieldError]:
     if type(error).__module__.startswith("pydantic"):
         return _explain_validation(name, error)  # type: ignore[arg-type]
-    if type(error) in {ValueError, TypeError} and error.__traceback__ and not error.__traceback__.tb_next:
+    if isinstance(error, _Unfit | hints.Inconvertible):
         return [FieldError(name, str(error))]
     return [FieldError(name, f"its hint refuses it ({type(error).__name__})")]
 
@@ -208,10 +209,6 @@ def _explain_validation(name: str, error: ValidationError) -> list[FieldError]:
 
 def _is_mutable(default: Any) -> bool:
     return isinstance(default, list | dict | set | bytearray | deque) or (isinstance(default, tuple) and any(map(_is_mutable, default)))
-
-
-def _hint_name(hint: Any) -> str:
-    return str(getattr(hint, "__name__", hint))
 
 
 def _json_name(value: Json) -> str:

@@ -48,8 +48,7 @@ def _program(name: str, parameters: Parameters) -> Program:
 
 def _schema(parameters: Parameters) -> Json:
     """Return the JSON schema of *parameters*. One whose hint has no schema may be anything in it."""
-    adapters = {name: hints.adapter(hint) for name, hint in parameters.hints.items() if hint is not Any}
-    found, shared = hints.schemas({name: adapter for name, adapter in adapters.items() if adapter is not None})
+    found, shared = hints.schemas({name: hint for name, hint in parameters.hints.items() if hint is not Any})
     schema: dict[str, Json] = {
         "type": "object",
         "properties": {name: found.get(name, {}) for name in parameters.hints},

@@ -32,10 +32,12 @@ def encode_result(task: Task[..., Any, Any], value: Any) -> str:
 
 def converter(hint: Any) -> Callable[[Any], Any] | None:
     """Return what turns a value of *hint* into plain JSON, None if it is that already. What it returns raises only Unwritable."""
-    adapter = None if hints.is_json(hint) else hints.adapter(hint)
-    if adapter is None:
+    if hints.is_json(hint):
         return None
-    dump = adapter.dump_python
+    try:
+        dump = hints.adapter(hint).dump_python
+    except hints.Inconvertible:
+        return None
 
     def convert(value: Any) -> Any:
         try:
