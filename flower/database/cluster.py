@@ -39,7 +39,7 @@ _SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
-_INITDB = (
+_INITDB: tuple[str, ...] = (
     *("--username=flower", "--auth=scram-sha-256", "--data-checksums", "--no-instructions"),
     # The provider that PostgreSQL brings along: the same order of text on every machine, whatever its C library.
     *("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
@@ -231,7 +231,8 @@ def _initialise(user: User, draft: Path, password: str) -> None:
     _write_secret(secret, password)
     user.own(secret)
     try:
-        _check(user.run([programs / "initdb", "-D", draft, f"--pwfile={secret}", *_INITDB], capture_output=True, env=_environment()), draft)
+        initdb: Sequence[str | Path] = [programs / "initdb", "-D", draft, f"--pwfile={secret}", *_INITDB]
+        _check(user.run(initdb, capture_output=True, env=_environment()), draft)
         # Before the draft gets its name: whoever finds data finds the database in them.
         single = [programs / "postgres", "--single", "-D", draft, "template1"]
         _check(user.run(single, input="CREATE DATABASE flower;\n", capture_output=True, env=_environment()), draft)
