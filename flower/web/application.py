@@ -9,7 +9,7 @@ from aiohttp import web
 from flower.core.errors import ConfigurationError
 from flower.core.model import Readiness
 from flower.database.store import Store
-from flower.web import health, keys
+from flower.web import health, keys, openapi
 from flower.web.api import flows, register, workflows
 from flower.web.auth import guard
 from flower.web.problems import problems
@@ -34,6 +34,6 @@ def create_app(
     app = web.Application(middlewares=[problems(guard(token, allowed_hosts))], client_max_size=LARGEST_BODY)
     app[keys.STORE], app[keys.READY] = store, ready
     app[keys.BODY_SECONDS], app[keys.ASKS_TOKEN] = body_seconds, token is not None
-    for module in (register, flows, workflows, health):
+    for module in (register, flows, workflows, health, openapi):
         app.add_routes(module.routes)
     return app
