@@ -45,7 +45,7 @@ class Runner:
         """Run *claim* once. Whatever user code does, SystemExit included, comes back as an outcome.
 
         A program that this process lacks, and a task that did not finish after `cancel`, come back as WAIT, unharmed.
-        Raises CancelledError only if its asyncio task is cancelled without `cancel`: then the attempt has no outcome.
+        The engine stops a task by `cancel` only: any other cancellation is taken for one by user code, and is a failure. Raises nothing.
         """
         task = self._registry.get(claim.program)
         if task is None or self._is_closed:
@@ -59,8 +59,6 @@ class Runner:
             # SystemExit in user code may not end the process.
             if claim_id in self._asked:
                 return Outcome(claim, Status.WAIT, unharmed=True)
-            if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
-                raise
             return _ended_badly(claim, task, error)
         finally:
             CURRENT.set(None)
@@ -133,11 +131,6 @@ def _call(fn: Callable[..., Any], arguments: dict[str, Any]) -> tuple[BaseExcept
         return None, fn(**arguments)
     except BaseException as error:  # noqa: BLE001 - as above
         return error, None
-
-
-def _is_being_cancelled() -> bool:
-    running = asyncio.current_task()
-    return running is not None and running.cancelling() > 0
 
 
 def _ended_badly(claim: Claim, task: Task[..., Any, Any], error: BaseException) -> Outcome:

@@ -259,18 +259,16 @@ async def test_a_task_that_swallows_the_stop_may_finish(bench: Bench) -> None:
     assert (outcome.status, outcome.value) == (Status.FINISH, '"done"')
 
 
-async def test_a_cancel_that_nobody_announced_goes_through(bench: Bench) -> None:
-    started = asyncio.Event()
-
-    async def wait() -> None:
-        started.set()
+async def test_a_task_that_cancels_itself_has_failed(bench: Bench) -> None:
+    async def cancel_myself() -> None:
+        running = asyncio.current_task()
+        assert running is not None
+        running.cancel("enough")
         await asyncio.Event().wait()
 
-    _, running = bench.start(wait)
-    await begun(started)
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
+    _, running = bench.start(cancel_myself)
+    found = error(await running)
+    assert (found["type"], found["message"]) == ("CancelledError", "enough")
 
 
 async def test_a_timeout_inside_user_code_is_its_own_failure(bench: Bench) -> None:
