@@ -55,8 +55,7 @@ class Runner:
         try:
             CURRENT.set(Context(claim))
             return Outcome(claim, Status.FINISH, None, await self._value(task, claim.parameters))
-        except BaseException as error:
-            # SystemExit in user code may not end the process.
+        except BaseException as error:  # noqa: BLE001 - SystemExit in user code may not end the process
             if claim_id in self._asked:
                 return Outcome(claim, Status.WAIT, unharmed=True)
             return _ended_badly(claim, task, error)
