@@ -234,7 +234,7 @@ def _initialise(user: User, draft: Path, password: str) -> None:
         initdb: Sequence[str | Path] = [programs / "initdb", "-D", draft, f"--pwfile={secret}", *_INITDB]
         _check(user.run(initdb, capture_output=True, env=_environment()), draft)
         # Before the draft gets its name: whoever finds data finds the database in them.
-        single = [programs / "postgres", "--single", "-D", draft, "template1"]
+        single: Sequence[str | Path] = [programs / "postgres", "--single", "-D", draft, "template1"]
         _check(user.run(single, input="CREATE DATABASE flower;\n", capture_output=True, env=_environment()), draft)
     finally:
         secret.unlink()
