@@ -107,9 +107,8 @@ class Dispatcher:
 
     def cancel_all(self, reason: Reason) -> None:
         """Ask every running task to stop, for *reason*."""
-        for claim_id, held in self._held.items():
-            if not self._runner.cancel(claim_id, reason):
-                held.attempt.cancel()
+        for claim_id in list(self._held):
+            self._cancel(claim_id, reason)
 
     @property
     def unwritten(self) -> int:
@@ -203,18 +202,26 @@ class Dispatcher:
     def _start(self, claim: Claim) -> None:
         self._held[claim.claim_id] = _Held(claim, asyncio.create_task(self._attempt(claim)))
 
+    def _cancel(self, claim_id: UUID, reason: Reason) -> None:
+        if self._runner.cancel(claim_id, reason):
+            return
+        # Its asyncio task has not taken its first step, and never will.
+        held = self._held[claim_id]
+        held.attempt.cancel()
+        self._close_account(Outcome(held.claim, Status.WAIT, unharmed=True), 0)
+
     async def _attempt(self, claim: Claim) -> None:
         began = monotonic()
-        try:
-            outcome = await self._runner.run(claim)
-        except asyncio.CancelledError:
-            outcome = Outcome(claim, Status.WAIT, unharmed=True)
+        self._close_account(await self._runner.run(claim), monotonic() - began)
+
+    def _close_account(self, outcome: Outcome, seconds: float) -> None:
+        claim = outcome.claim
         if claim.claim_id in self._taken_away:
             self._taken_away.discard(claim.claim_id)
             _log.info("task.taken_away", flow=claim.flow_id, seq=str(claim.seq), program=claim.program)
         else:
             self._recorder.add(outcome)
-            _say(outcome, monotonic() - began)
+            _say(outcome, seconds)
         # Held until the end was handed over, so that nobody takes the claim for a stray one.
         if self._held.pop(claim.claim_id, None) is not None:
             self._permits.release()
@@ -255,8 +262,7 @@ class Dispatcher:
             raise
         for claim_id in gone & self._held.keys():
             self._taken_away.add(claim_id)
-            if not self._runner.cancel(claim_id, Reason.TAKEN_AWAY):
-                self._held[claim_id].attempt.cancel()
+            self._cancel(claim_id, Reason.TAKEN_AWAY)
 
     # The database is away.
 

@@ -151,10 +151,8 @@ class Life:
         """Ask every few seconds whether there is work that no bell announced, and whether the bell is heard at all."""
         while True:
             await asyncio.sleep(self._plan.probe_seconds)
-            try:
-                await self._listener.prove(self._ask, deadline_seconds=min(3.0, self._plan.probe_seconds))
-            except (DatabaseLost, ConfigurationError):
-                self._dispatcher.ring()  # it meets the fault itself, and says so
+            if not await self._listener.prove(self._ask, deadline_seconds=min(3.0, self._plan.probe_seconds)):
+                self._dispatcher.ring()          # deaf: then this is the poll
 
     async def _ask(self, nonce: str) -> None:
         answer = await self._store.workers.probe(self.worker_id, nonce)
