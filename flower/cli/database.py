@@ -42,6 +42,7 @@ def migrate(*, database: Database = None, as_json: AsJson = False) -> None:
 
 def url(*, database: Database = None, as_json: AsJson = False) -> None:
     """Print the database's URL, password included.
+
     For other programs: psql, a database client, a notebook.
     """
     found = run(_url(read(database_url=database)))

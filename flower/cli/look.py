@@ -49,7 +49,7 @@ def workflows(*, database: Database = None, as_json: AsJson = False) -> None:
     if not found:
         say("No workflow is defined yet: insert its steps into ms_task_definition (python -m flower psql).")
         return
-    print_table(("workflow", "steps"), [(item.workflow, _steps(item.steps)) for item in found])
+    print_table(("workflow", "steps"), [(item.workflow, _steps(item.steps)) for item in found], flexible=("steps",))
     unknown = sorted({step.program for item in found for step in item.steps if not step.known})
     if unknown:
         say(f"(?) no live worker has the program: {', '.join(unknown)}")
@@ -83,7 +83,9 @@ def flows(
     if not found.items:
         say("No such flow." if status or outcome or workflow else "No flow yet. Start one: python -m flower start hello")
         return
-    print_table(("flow", "workflow", "status", "done", "registered", "took", "failing"), [_row(flow) for flow in found.items])
+    print_table(
+        ("flow", "workflow", "status", "done", "registered", "took", "failing"), [_row(flow) for flow in found.items], ("workflow", "failing")
+    )
     if found.next is not None:
         say(f"There are older ones: --limit {limit * 2}")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -16,7 +18,9 @@ from flower.core.model import Json
 if TYPE_CHECKING:
     from rich.console import Console
 
-_WORDS = {"finish": "green", "running": "cyan", "suspend": "red", "ignore": "bright_black", "approval": "yellow", "stalled": "yellow"}
+_COLOURS = {"finish": "green", "running": "cyan", "suspend": "red", "ignore": "bright_black"}
+_GAP = "  "
+_NARROWEST = 6
 
 
 def console(*, on_stderr: bool = False) -> Console:
@@ -45,26 +49,35 @@ def short(value: Json, width: int = 60) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print *rows* under *headings*. On a terminal long cells are cut to fit; elsewhere every row is one whole line."""
-    rows = [[escape(cell) for cell in row] for row in rows]
-    out = console()
-    if not out.is_terminal:
-        _print_plain([[heading.upper() for heading in headings], *rows])
-        return
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], flexible: Collection[str] = ()) -> None:
+    """Print *rows* under *headings*. On a terminal the columns *flexible* are cut to fit its width; elsewhere every row is one whole line."""
+    from rich.cells import cell_len, set_cell_size
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        table.add_row(*(Text(cell, style=_WORDS.get(cell.partition(" ")[0], "")) for cell in row))
-    out.print(table, soft_wrap=False)
+    table = [[heading.upper() for heading in headings], *([escape(cell) for cell in row] for row in rows)]
+    widths = [max(cell_len(row[column]) for row in table) for column in range(len(headings))]
+    is_terminal = sys.stdout.isatty()
+    if is_terminal:
+        widths = fit(widths, [heading in flexible for heading in headings], shutil.get_terminal_size().columns)
+    for row in table:
+        cells = [
+            set_cell_size(cell if cell_len(cell) <= width else set_cell_size(cell, width - 1) + "…", width)
+            for cell, width in zip(row, widths, strict=True)
+        ]
+        line = _GAP.join(_coloured(cell) if is_terminal else cell for cell in cells)
+        typer.echo(line.rstrip())
 
 
-def _print_plain(rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        sys.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
+def fit(widths: Sequence[int], flexible: Sequence[bool], room: int) -> list[int]:
+    """Return *widths* with the widest of the *flexible* columns made narrower, one after the other, until all fit into *room*."""
+    fitted = list(widths)
+    while sum(fitted) + len(_GAP) * (len(fitted) - 1) > room:
+        widest = max((column for column, may in enumerate(flexible) if may), key=lambda column: fitted[column], default=None)
+        if widest is None or fitted[widest] <= _NARROWEST:
+            break
+        fitted[widest] -= 1
+    return fitted
+
+
+def _coloured(cell: str) -> str:
+    colour = _COLOURS.get(cell.split(" ", 1)[0])
+    return typer.style(cell, fg=colour) if colour and not os.environ.get("NO_COLOR") else cell

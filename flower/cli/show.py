@@ -19,6 +19,7 @@ from flower.core.status import Status, Why, status_word
 
 _FAULTS = {Why.FAILED, Why.POISON, Why.INVALID}
 _LONGEST_VALUE = 1000
+_FLEXIBLE = ("task", "program", "parameters", "result")
 
 
 def show(flow: FlowReference, *, database: Database = None, as_json: AsJson = False) -> None:
@@ -48,7 +49,9 @@ def print_flow(flow: Flow, tasks: Sequence[Task], *, as_json: bool) -> None:
             told = _told(task)
             typer.echo(f"\nTask {number(task)} ({escape(task.name)}) waits for a person" + (f": {told}" if told else ""))
     typer.echo("")
-    print_table(("seq", "task", "status", "try", "program", "started", "took", "parameters", "result"), [_row(task) for task in tasks])
+    print_table(
+        ("seq", "task", "status", "try", "program", "started", "took", "parameters", "result"), [_row(task) for task in tasks], flexible=_FLEXIBLE
+    )
 
 
 def is_fault(task: Task) -> bool:
@@ -59,7 +62,7 @@ def is_fault(task: Task) -> bool:
 def _when(flow: Flow) -> str:
     if flow.finished_at is not None and flow.status in {Status.FINISH, Status.IGNORE}:
         return f" at {local(flow.finished_at)}, after {between(flow.registered_at, flow.finished_at)}"
-    return f" since {local(flow.registered_at)}"
+    return f", registered at {local(flow.registered_at)}"
 
 
 def _print_failing(task: Task, others: Sequence[Task]) -> None:

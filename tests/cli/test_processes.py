@@ -14,6 +14,8 @@ from threading import Thread
 
 import pytest
 
+import flower
+
 pytestmark = pytest.mark.timeout(120)
 
 APP = """
@@ -29,6 +31,7 @@ DEFINE = """
 INSERT INTO ms_task_definition (task_id, task_seq, program, task_priority, name, parameters, depends_on)
 VALUES ('resize_all', 1, 'resize', 0, 'small', '{"url": "a"}', NULL), ('resize_all', 2, 'resize', 0, 'large', '{"url": "b"}', NULL)
 """
+SLEEP = "DO $$BEGIN RAISE WARNING 'begun'; PERFORM pg_sleep(600); END$$"
 SECONDS = 60
 
 
@@ -37,7 +40,10 @@ class Terminal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.started: list[Started] = []
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith(("FLOWER_", "DB_"))}
+        # The processes work in folders of their own, and still with this checkout.
+        self.environ["PYTHONPATH"] = str(Path(flower.__file__).parents[1])
 
     def run(self, *line: str, feed: str | None = None) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "flower", *line]
@@ -46,7 +52,9 @@ class Terminal:
     def start(self, *line: str) -> Started:
         command = [sys.executable, "-m", "flower", *line]
         pipe = subprocess.PIPE
-        return Started(subprocess.Popen(command, cwd=self.folder, env=self.environ, stdout=pipe, stderr=pipe, text=True))
+        process = subprocess.Popen(command, cwd=self.folder, env=self.environ, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+        self.started.append(Started(process))
+        return self.started[-1]
 
     @contextmanager
     def serving(self, *line: str) -> Iterator[Started]:
@@ -59,7 +67,13 @@ class Terminal:
 
     @property
     def server_runs(self) -> bool:
-        return any(self.folder.glob(".flower/**/postmaster.pid"))
+        return (self.folder / ".flower/data/postmaster.pid").exists()
+
+    def clean(self) -> None:
+        """End what a failed test has left behind."""
+        for started in self.started:
+            if started.process.poll() is None:
+                started.stop(signal.SIGTERM)
 
 
 class Started:
@@ -79,13 +93,20 @@ class Started:
         raise AssertionError(f"ended with {self.process.wait()}: {self.said}")
 
     def stop(self, number: signal.Signals) -> int:
-        """Send *number* and return the exit status once the process is gone."""
+        """Send *number*, if the process still lives, and return the exit status once it is gone."""
         self.process.send_signal(number)
+        return self.end()
+
+    def ctrl_c(self) -> int:
+        """Do as a terminal does at Ctrl-C: tell the process and its children. Return the exit status."""
+        os.killpg(self.process.pid, signal.SIGINT)
         return self.end()
 
     def end(self) -> int:
         """Return the exit status once the process is gone. What it still says is kept."""
         assert self.process.stderr is not None
+        if self.process.stderr.closed:
+            return self.process.returncode
         rest = Thread(target=self._listen)
         rest.start()
         try:
@@ -105,10 +126,12 @@ class Started:
 
 
 @pytest.fixture(scope="module")
-def at(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
+def at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     folder = tmp_path_factory.mktemp("home")
     (folder / "app.py").write_text(APP)
-    return Terminal(folder)
+    terminal = Terminal(folder)
+    yield terminal
+    terminal.clean()
 
 
 @pytest.fixture(scope="module")
@@ -219,34 +242,69 @@ def test_a_reader_that_has_seen_enough_is_no_error(served: Terminal) -> None:
     assert answer.stderr == ""
 
 
-def test_serve_ends_in_order_and_its_data_stays(tmp_path: Path) -> None:
-    at = Terminal(tmp_path)
-    with at.serving("--port", "0") as serving:
-        flow_id = at.run("start", "hello").stdout.strip()
-        assert serving.stop(signal.SIGINT) == 0
-    assert not at.server_runs
-    assert flow_id in at.run("flows").stdout
-    assert not at.server_runs
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Terminal]:
+    """An empty folder."""
+    terminal = Terminal(tmp_path)
+    yield terminal
+    terminal.clean()
 
 
-def test_waiting_without_a_worker_says_so_and_goes_on_once_there_is_one(tmp_path: Path) -> None:
-    at = Terminal(tmp_path)
-    with at.serving("--port", "0"):
-        pass
-    waiting = at.start("start", "hello", "--wait")
+@pytest.fixture
+def alone(empty: Terminal) -> Terminal:
+    """A folder with a migrated database that nobody uses."""
+    (empty.folder / ".flower").mkdir()
+    assert empty.run("migrate").stdout.splitlines()[-1] == "applied functions"
+    return empty
+
+
+def test_migrate_says_when_there_is_nothing_to_do(alone: Terminal) -> None:
+    assert alone.run("migrate").stdout == "already current\n"
+    assert json.loads(alone.run("migrate", "--json").stdout) == {"applied": []}
+
+
+def test_ctrl_c_in_psql_stops_its_query_and_then_the_server_that_was_started_for_it(alone: Terminal) -> None:
+    psql = alone.start("psql", "-c", SLEEP)
+    psql.until(lambda said: "begun" in said)
+    assert alone.server_runs
+    assert psql.ctrl_c() == 1
+    assert "canceling statement due to user request" in psql.said
+    assert "Traceback" not in psql.said
+    assert not alone.server_runs
+
+
+def test_the_password_of_psql_is_not_in_its_arguments(alone: Terminal) -> None:
+    password = (alone.folder / ".flower/password").read_text().strip()
+    psql = alone.start("psql", "-c", SLEEP)
+    psql.until(lambda said: "begun" in said)
+    arguments = b" ".join(path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists())
+    assert SLEEP.encode() in arguments
+    assert password.encode() not in arguments
+    psql.ctrl_c()
+
+
+def test_serve_ends_in_order_and_its_data_stays(empty: Terminal) -> None:
+    with empty.serving("--port", "0") as serving:
+        assert empty.server_runs
+        flow_id = empty.run("start", "hello").stdout.strip()
+        assert serving.ctrl_c() == 0
+    assert not empty.server_runs
+    assert flow_id in empty.run("flows").stdout
+    assert not empty.server_runs
+
+
+def test_waiting_without_a_worker_says_so_and_goes_on_once_there_is_one(alone: Terminal) -> None:
+    waiting = alone.start("start", "hello", "--wait")
     waiting.until(lambda said: "no worker is alive" in said and "python -m flower serve" in said)
-    with at.serving("--no-http"):
+    with alone.serving("--no-http"):
         assert waiting.end() == 0
 
 
-def test_ctrl_c_stops_the_waiting_and_not_the_flow(tmp_path: Path) -> None:
-    at = Terminal(tmp_path)
-    with at.serving("--port", "0"):
-        pass
-    waiting = at.start("start", "hello", "--wait")
+def test_ctrl_c_stops_the_waiting_and_not_the_flow(alone: Terminal) -> None:
+    waiting = alone.start("start", "hello", "--wait")
     waiting.until(lambda said: "no worker is alive" in said)
-    assert waiting.stop(signal.SIGINT) == 130
+    assert waiting.ctrl_c() == 130
     assert "the flow goes on" in waiting.said
     assert "Traceback" not in waiting.said
-    assert not at.server_runs
-    assert "wait" in at.run("flows").stdout
+    assert not alone.server_runs
+    assert "wait" in alone.run("flows").stdout
