@@ -13,6 +13,8 @@ HIDDEN = "***"
 # Hand-written rows may nest deeper than any encoder of ours can follow.
 DEEPEST = 100
 
+_LONGEST_INTEGER = 4000
+
 # The last words of a key whose value is a secret; apiKey, api-key and API_KEY are one key.
 _SECRET = ("password", "secret", "token", "apikey", "authorization")
 _SECRET_IN_TEXT = re.compile("password|secret|token|api[_-]?key|authorization", re.IGNORECASE)
@@ -50,8 +52,15 @@ def _masked_text(text: str, depth: int) -> str:
     if text.lstrip()[:1] not in {"{", "["} or not _SECRET_IN_TEXT.search(text):
         return text
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = json.loads(text, parse_int=_integer)
+    except RecursionError:
+        return HIDDEN
+    except ValueError:
         return text
     hidden = _masked(value, depth + 1)
     return text if hidden == value else json.dumps(hidden, ensure_ascii=False)
+
+
+def _integer(digits: str) -> int | str:
+    # Python refuses to read an integer of more than 4,300 digits, and must not refuse to mask what stands beside it.
+    return int(digits) if len(digits) < _LONGEST_INTEGER else digits

@@ -45,6 +45,11 @@ def test_text_without_a_secret_keeps_its_very_form() -> None:
     assert mask('{"token_count":   1}') == '{"token_count":   1}'
 
 
+@pytest.mark.parametrize("beside", ["1" + "0" * 5000, "[" * 100_000 + "]" * 100_000])
+def test_a_secret_is_hidden_beside_what_python_cannot_read(beside: str) -> None:
+    assert "canary" not in mask(f'{{"token": "canary", "n": {beside}}}')
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {"a": [float("-inf")]}])
 def test_whatever_is_shown_can_be_written_as_json(value: Any) -> None:
     assert json.loads(json.dumps(mask(value), allow_nan=False))

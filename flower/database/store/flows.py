@@ -14,6 +14,7 @@ import asyncpg
 from flower.core.errors import AmbiguousFlow, FieldError, FlowerError, Invalid, KeyReused, UnknownFlow
 from flower.core.model import Flow, Order, Page, Registered, Task, Waiting
 from flower.core.status import Status, Why
+from flower.core.strict import is_clean
 from flower.core.waiting import reason
 from flower.database.pool import Pool
 from flower.database.queries import query
@@ -128,6 +129,10 @@ def _cursor_of(flow: Flow) -> str:
 def _cursor(text: str) -> tuple[datetime, str]:
     try:
         at, flow_id = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        return datetime.fromisoformat(at), str(flow_id)
-    except (ValueError, TypeError):
-        raise Invalid([FieldError("after", "is not a cursor that a list gave as `next`")]) from None
+        seen = datetime.fromisoformat(at), str(flow_id)
+    except (ValueError, TypeError, RecursionError):
+        seen = None
+    # Anyone can make one up: a time without a zone or a NUL character is what PostgreSQL would trip over.
+    if seen is None or seen[0].tzinfo is None or not is_clean(seen[1]):
+        raise Invalid([FieldError("after", "is not a cursor that a list gave as `next`")])
+    return seen

@@ -12,7 +12,8 @@ from flower.web.keys import STORE
 from flower.web.requests import NoQuery, part, query
 
 MOST = 500
-LONGEST_CURSOR = 1024
+# A cursor holds the id of a flow, which a hand may have made 256 characters of any kind long.
+LONGEST_CURSOR = 6000
 
 routes = web.RouteTableDef()
 
