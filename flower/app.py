@@ -23,7 +23,7 @@ from flower.engine.stopping import Stop
 from flower.engine.worker import Life, Plan
 from flower.programs import http as http_program
 from flower.sdk.registry import REGISTRY
-from flower.web import create_app
+from flower.web import create_app, create_runner
 
 _log = log.get()
 
@@ -127,7 +127,7 @@ def _said_already() -> None:
 @asynccontextmanager
 async def _http(settings: Settings, pool: Pool, process: _Process) -> AsyncIterator[str]:
     app = create_app(store=Store(pool), ready=process.ready, token=settings.token, allowed_hosts=settings.allowed_host, is_local=settings.is_local)
-    runner = web.AppRunner(app, handle_signals=False, access_log=None, keepalive_timeout=30, shutdown_timeout=2)
+    runner = create_runner(app, shutdown_seconds=2)
     await runner.setup()
     try:
         site = web.TCPSite(runner, settings.host, settings.port)
