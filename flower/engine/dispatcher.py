@@ -6,40 +6,30 @@ Knows neither how a task runs (the runner) nor what a cycle does in the database
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from time import monotonic
-from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from flower.core import log
 from flower.core.errors import ConfigurationError, DatabaseLost
-from flower.core.model import Claim, Outcome
+from flower.core.model import Outcome
 from flower.core.status import Status
 from flower.database.store import Store
 from flower.database.store.cycle import Answer, Position
 from flower.engine.backoff import Backoff
 from flower.engine.recorder import Recorder
 from flower.engine.runner import Reason, Runner
+from flower.engine.slots import Slots
 
 # While busy, what hands changed is looked at this often at most: each look costs, and decays under a held snapshot.
 _LOOK_SECONDS = 0.05
 # So often the claim starts from the beginning again: how long an urgent newcomer waits at most while all slots are taken.
 _START_OVER_SECONDS = 1.0
-# How long tasks that were cancelled may take to end.
-_CANCEL_SECONDS = 5.0
-_HURRIED_SECONDS = 1.0
 # A timer of the loop cannot be set for the year 20000.
 _LONGEST_REST_SECONDS = 86_400.0
 
 _log = log.get()
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    claim: Claim
-    attempt: asyncio.Task[None]
 
 
 class Dispatcher:
@@ -47,14 +37,11 @@ class Dispatcher:
 
     def __init__(self, *, store: Store, worker: UUID, runner: Runner, slots: int) -> None:
         self.state = "ok"
-        self._store, self._worker, self._runner = store, worker, runner
-        self._permits = asyncio.Semaphore(slots)
-        self._recorder = Recorder()
-        self._held: dict[UUID, _Held] = {}
-        self._taken_away: set[UUID] = set()
+        self._store, self._worker = store, worker
+        self._recorder, self._bell = Recorder(), asyncio.Event()
+        self._slots = Slots(count=slots, runner=runner, recorder=self._recorder, ring=self._bell.set)
         # Sent in a call that failed: whether they were written, nobody knows.
         self._perhaps_written: set[UUID] = set()
-        self._bell = asyncio.Event()
         self._is_open = True
         self._must_reconcile = self._must_check_claims = self._careful = False
         self._position: Position | None = None
@@ -75,14 +62,14 @@ class Dispatcher:
 
     def compare(self, running: int) -> None:
         """Say how many running rows the table has for this worker; look closer if that is not what is held here."""
-        if running != len(self._held) + len(self._recorder):
+        if running != len(self._slots) + len(self._recorder):
             self._must_reconcile = True
             self._bell.set()
 
     async def run(self) -> None:
         """Work until `stop`, and then until every outcome is written. Stays while the database is away."""
         backoff = Backoff(longest_seconds=5)
-        while self._is_open or self._held or self._recorder:
+        while self._is_open or self._slots or self._recorder:
             try:
                 await self._turn()
             except (DatabaseLost, ConfigurationError, asyncpg.PostgresError) as error:
@@ -95,20 +82,12 @@ class Dispatcher:
         """Start nothing more; give running tasks *grace_seconds*, or until *hurried*, then cancel them and hand them back unharmed."""
         self._is_open = False
         self._bell.set()
-        await self._ended(grace_seconds, hurried)
-        self.cancel_all(Reason.SHUTDOWN)
-        await self._ended(_HURRIED_SECONDS if hurried.is_set() else _CANCEL_SECONDS)
-        for held in list(self._held.values()):
-            _log.error("task.left_behind", flow=held.claim.flow_id, seq=str(held.claim.seq), program=held.claim.program)
-            self._recorder.add(Outcome(held.claim, Status.WAIT, unharmed=True))
-            self._taken_away.add(held.claim.claim_id)
-            self._held.pop(held.claim.claim_id, None)
+        await self._slots.empty(grace_seconds, hurried)
         self._bell.set()
 
     def cancel_all(self, reason: Reason) -> None:
         """Ask every running task to stop, for *reason*."""
-        for claim_id in list(self._held):
-            self._cancel(claim_id, reason)
+        self._slots.cancel_all(reason)
 
     @property
     def unwritten(self) -> int:
@@ -129,20 +108,23 @@ class Dispatcher:
             self._look_at = now + _LOOK_SECONDS
         if now >= self._start_over_at:
             self._position, self._start_over_at = None, now + _START_OVER_SECONDS
-        slots, outcomes = await self._take_permits(), self._recorder.take()
+        slots, outcomes = await self._slots.take() if self._is_open else 0, self._recorder.take()
         from_start = self._position is None
         try:
             answer = await self._store.cycle.turn(self._worker, outcomes, slots, look=look, careful=self._careful, position=self._position)
         except BaseException:
             self._recorder.put_back(outcomes)
-            self._give_permits(slots)
+            self._slots.give(slots)
             self._look_at = 0.0
             raise
         self._careful = False
         self._settle_accounts(answer, outcomes)
+        self._slots.give(slots - len(answer.claimed))
         for claim in answer.claimed:
-            self._start(claim)
-        self._give_permits(slots - len(answer.claimed))
+            if self._is_open:
+                self._slots.start(claim)
+            else:  # stopped while the call was in flight
+                self._slots.hand_back(claim)
         if len(answer.claimed) < slots:
             # Short is not empty: rows may have been locked, or lie before the position. Only after a claim from the start it may rest.
             self._position = None
@@ -162,17 +144,6 @@ class Dispatcher:
             self._rest_until = now + _LOOK_SECONDS
         if len(self._recorder) > len(answer.locked):
             self._bell.set()
-
-    async def _take_permits(self) -> int:
-        taken = 0
-        while self._is_open and not self._permits.locked():
-            await self._permits.acquire()
-            taken += 1
-        return taken
-
-    def _give_permits(self, count: int) -> None:
-        for _ in range(count):
-            self._permits.release()
 
     async def _rest(self) -> None:
         if self._bell.is_set():
@@ -197,51 +168,11 @@ class Dispatcher:
         if self._perhaps_written:
             self._perhaps_written.difference_update(outcome.claim.claim_id for outcome in outcomes if outcome.claim.claim_id not in locked)
 
-    # Attempts.
-
-    def _start(self, claim: Claim) -> None:
-        self._held[claim.claim_id] = _Held(claim, asyncio.create_task(self._attempt(claim)))
-
-    def _cancel(self, claim_id: UUID, reason: Reason) -> None:
-        if self._runner.cancel(claim_id, reason):
-            return
-        # Its asyncio task has not taken its first step, and never will.
-        held = self._held[claim_id]
-        held.attempt.cancel()
-        self._close_account(Outcome(held.claim, Status.WAIT, unharmed=True), 0)
-
-    async def _attempt(self, claim: Claim) -> None:
-        began = monotonic()
-        self._close_account(await self._runner.run(claim), monotonic() - began)
-
-    def _close_account(self, outcome: Outcome, seconds: float) -> None:
-        claim = outcome.claim
-        if claim.claim_id in self._taken_away:
-            self._taken_away.discard(claim.claim_id)
-            _log.info("task.taken_away", flow=claim.flow_id, seq=str(claim.seq), program=claim.program)
-        else:
-            self._recorder.add(outcome)
-            _say(outcome, seconds)
-        # Held until the end was handed over, so that nobody takes the claim for a stray one.
-        if self._held.pop(claim.claim_id, None) is not None:
-            self._permits.release()
-        self._bell.set()
-
-    async def _ended(self, seconds: float, hurried: asyncio.Event | None = None) -> None:
-        if not self._held:
-            return
-        ended: list[asyncio.Future[Any]] = [asyncio.gather(*(held.attempt for held in self._held.values()), return_exceptions=True)]
-        if hurried is not None:
-            ended.append(asyncio.ensure_future(hurried.wait()))
-        await asyncio.wait(ended, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        for hurry in ended[1:]:
-            hurry.cancel()
-
     # What the table says of our claims.
 
     async def _reconcile(self) -> None:
         """Hand back tasks that the table says we hold and we do not: the answer to a claim was lost."""
-        known = self._held.keys() | self._recorder.claims()
+        known = {claim.claim_id for claim in self._slots.claims()} | self._recorder.claims()
         for claim in await self._store.workers.held(self._worker):
             if claim.claim_id not in known:
                 _log.warning("claim.handed_back", flow=claim.flow_id, seq=str(claim.seq), program=claim.program)
@@ -252,17 +183,13 @@ class Dispatcher:
     async def _check_claims(self) -> None:
         """Stop the tasks whose claim is gone."""
         self._must_check_claims = False
-        held = [held.claim for held in self._held.values() if held.claim.claim_id not in self._taken_away]
-        if not held:
-            return
-        try:
-            gone = await self._store.workers.gone(held)
-        except BaseException:
-            self._must_check_claims = True
-            raise
-        for claim_id in gone & self._held.keys():
-            self._taken_away.add(claim_id)
-            self._cancel(claim_id, Reason.TAKEN_AWAY)
+        held = self._slots.claims()
+        if held:
+            try:
+                self._slots.take_away(await self._store.workers.gone(held))
+            except BaseException:
+                self._must_check_claims = True
+                raise
 
     # The database is away.
 
@@ -284,26 +211,3 @@ class Dispatcher:
             _log.info("database.back")
             self.state = "ok"
             backoff.reset()
-
-
-def _say(outcome: Outcome, seconds: float) -> None:
-    claim, status = outcome.claim, outcome.status
-    say = _log.warning if status is Status.SUSPEND else _log.info
-    say(
-        _EVENTS[status],
-        flow=claim.flow_id,
-        seq=str(claim.seq),
-        program=claim.program,
-        attempt=claim.attempt,
-        status=status.word,
-        seconds=round(seconds, 4),
-        **({"why": outcome.why.value} if outcome.why else {}),
-    )
-
-
-_EVENTS = {
-    Status.WAIT: "task.handed_back",
-    Status.SUSPEND: "task.failed",
-    Status.FINISH: "task.finished",
-    Status.IGNORE: "task.ignored",
-}

@@ -152,7 +152,7 @@ class Life:
         while True:
             await asyncio.sleep(self._plan.probe_seconds)
             if not await self._listener.prove(self._ask, deadline_seconds=min(3.0, self._plan.probe_seconds)):
-                self._dispatcher.ring()          # deaf: then this is the poll
+                self._dispatcher.ring()  # deaf: then this is the poll
 
     async def _ask(self, nonce: str) -> None:
         answer = await self._store.workers.probe(self.worker_id, nonce)

@@ -1,0 +1,149 @@
+"""The slots of one worker: who runs in them, and what becomes of it. Hands every outcome to the recorder, and rings when one is there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+from uuid import UUID
+
+from flower.core import log
+from flower.core.model import Claim, Outcome
+from flower.core.status import Status
+from flower.engine.recorder import Recorder
+from flower.engine.runner import Reason, Runner
+
+_log = log.get()
+
+# How long tasks that were cancelled may take to end.
+_CANCEL_SECONDS = 5.0
+_HURRIED_SECONDS = 1.0
+
+_EVENTS = {
+    Status.WAIT: "task.handed_back",
+    Status.SUSPEND: "task.failed",
+    Status.FINISH: "task.finished",
+    Status.IGNORE: "task.ignored",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    claim: Claim
+    attempt: asyncio.Task[None]
+
+
+class Slots:
+    """Room for *count* running tasks."""
+
+    def __init__(self, *, count: int, runner: Runner, recorder: Recorder, ring: Callable[[], None]) -> None:
+        self._permits = asyncio.Semaphore(count)
+        self._runner, self._recorder, self._ring = runner, recorder, ring
+        self._held: dict[UUID, _Held] = {}
+        # Claims that are gone: their outcome would be refused, so nobody sends it.
+        self._taken_away: set[UUID] = set()
+
+    def __len__(self) -> int:
+        """Return how many tasks run."""
+        return len(self._held)
+
+    async def take(self) -> int:
+        """Take all permits that can be had without waiting, and return how many."""
+        taken = 0
+        while not self._permits.locked():
+            await self._permits.acquire()
+            taken += 1
+        return taken
+
+    def give(self, count: int) -> None:
+        """Give *count* permits back that no task needed."""
+        for _ in range(count):
+            self._permits.release()
+
+    def start(self, claim: Claim) -> None:
+        """Run *claim* under a permit that was taken."""
+        self._held[claim.claim_id] = _Held(claim, asyncio.create_task(self._attempt(claim)))
+
+    def hand_back(self, claim: Claim) -> None:
+        """Return *claim* unharmed, and its permit, without having run it."""
+        self._recorder.add(Outcome(claim, Status.WAIT, unharmed=True))
+        self._permits.release()
+        self._ring()
+
+    def claims(self) -> list[Claim]:
+        """Return what runs, without what was taken away and is only ending."""
+        return [held.claim for held in self._held.values() if held.claim.claim_id not in self._taken_away]
+
+    def take_away(self, claim_ids: Iterable[UUID]) -> None:
+        """Stop these tasks and forget what they return: their claims are gone."""
+        for claim_id in [claim_id for claim_id in claim_ids if claim_id in self._held]:
+            self._taken_away.add(claim_id)
+            self._cancel(claim_id, Reason.TAKEN_AWAY)
+
+    async def empty(self, grace_seconds: float, hurried: asyncio.Event) -> None:
+        """Give what runs *grace_seconds*, or until *hurried*; then cancel it, and hand back unharmed what does not end even so."""
+        await self._ended(grace_seconds, hurried)
+        self.cancel_all(Reason.SHUTDOWN)
+        await self._ended(_HURRIED_SECONDS if hurried.is_set() else _CANCEL_SECONDS)
+        for claim_id, held in list(self._held.items()):
+            _log.error("task.left_behind", flow=held.claim.flow_id, seq=str(held.claim.seq), program=held.claim.program)
+            self._close_account(Outcome(held.claim, Status.WAIT, unharmed=True), 0)
+            self._taken_away.add(claim_id)
+
+    def cancel_all(self, reason: Reason) -> None:
+        """Ask everything that runs to stop, for *reason*."""
+        for claim_id in list(self._held):
+            self._cancel(claim_id, reason)
+
+    def _cancel(self, claim_id: UUID, reason: Reason) -> None:
+        if self._runner.cancel(claim_id, reason):
+            return
+        # Its asyncio task has not taken its first step, and never will.
+        held = self._held[claim_id]
+        held.attempt.cancel()
+        self._close_account(Outcome(held.claim, Status.WAIT, unharmed=True), 0)
+
+    async def _attempt(self, claim: Claim) -> None:
+        began = monotonic()
+        self._close_account(await self._runner.run(claim), monotonic() - began)
+
+    def _close_account(self, outcome: Outcome, seconds: float) -> None:
+        claim = outcome.claim
+        if claim.claim_id in self._taken_away:
+            self._taken_away.discard(claim.claim_id)
+            _log.info("task.taken_away", flow=claim.flow_id, seq=str(claim.seq), program=claim.program)
+        else:
+            self._recorder.add(outcome)
+            _say(outcome, seconds)
+        # Held until the end was handed over, so that nobody takes the claim for a stray one.
+        if self._held.pop(claim.claim_id, None) is not None:
+            self._permits.release()
+        self._ring()
+
+    async def _ended(self, seconds: float, hurried: asyncio.Event | None = None) -> None:
+        if not self._held:
+            return
+        ended: list[asyncio.Future[Any]] = [asyncio.gather(*(held.attempt for held in self._held.values()), return_exceptions=True)]
+        if hurried is not None:
+            ended.append(asyncio.ensure_future(hurried.wait()))
+        await asyncio.wait(ended, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for hurry in ended[1:]:
+            hurry.cancel()
+
+
+def _say(outcome: Outcome, seconds: float) -> None:
+    """Write the one canonical line of an attempt."""
+    claim, status = outcome.claim, outcome.status
+    say = _log.warning if status is Status.SUSPEND else _log.info
+    say(
+        _EVENTS[status],
+        flow=claim.flow_id,
+        seq=str(claim.seq),
+        program=claim.program,
+        attempt=claim.attempt,
+        status=status.word,
+        seconds=round(seconds, 4),
+        **({"why": outcome.why.value} if outcome.why else {}),
+    )
