@@ -98,33 +98,16 @@ class Dispatcher:
 
     async def _turn(self) -> None:
         self._bell.clear()
-        if self._must_reconcile:
-            await self._reconcile()
-        if self._must_check_claims:
-            await self._check_claims()
-        now = monotonic()
-        look = now >= self._look_at
-        if look:
-            self._look_at = now + _LOOK_SECONDS
-        if now >= self._start_over_at:
-            self._position, self._start_over_at = None, now + _START_OVER_SECONDS
+        await self._check_accounts()
+        look = self._is_time_to_look()
         slots, outcomes = await self._slots.take() if self._is_open else 0, self._recorder.take()
         from_start = self._position is None
-        try:
-            answer = await self._store.cycle.turn(self._worker, outcomes, slots, look=look, careful=self._careful, position=self._position)
-        except BaseException:
-            self._recorder.put_back(outcomes)
-            self._slots.give(slots)
-            self._look_at = 0.0
-            raise
-        self._careful = False
+        answer = await self._send(outcomes, slots, look=look)
         self._settle_accounts(answer, outcomes)
         self._slots.give(slots - len(answer.claimed))
+        begin = self._slots.start if self._is_open else self._slots.hand_back
         for claim in answer.claimed:
-            if self._is_open:
-                self._slots.start(claim)
-            else:  # stopped while the call was in flight
-                self._slots.hand_back(claim)
+            begin(claim)
         if len(answer.claimed) < slots:
             # Short is not empty: rows may have been locked, or lie before the position. Only after a claim from the start it may rest.
             self._position = None
@@ -133,6 +116,26 @@ class Dispatcher:
         elif slots:
             self._position = answer.position
         self._plan_rest(answer, looked=look)
+
+    async def _send(self, outcomes: list[Outcome], slots: int, *, look: bool) -> Answer:
+        try:
+            answer = await self._store.cycle.turn(self._worker, outcomes, slots, look=look, careful=self._careful, position=self._position)
+        except BaseException:
+            self._recorder.put_back(outcomes)
+            self._slots.give(slots)
+            self._look_at = 0.0
+            raise
+        self._careful = False
+        return answer
+
+    def _is_time_to_look(self) -> bool:
+        now = monotonic()
+        if now >= self._start_over_at:
+            self._position, self._start_over_at = None, now + _START_OVER_SECONDS
+        if now < self._look_at:
+            return False
+        self._look_at = now + _LOOK_SECONDS
+        return True
 
     def _plan_rest(self, answer: Answer, *, looked: bool) -> None:
         now = monotonic()
@@ -169,6 +172,12 @@ class Dispatcher:
             self._perhaps_written.difference_update(outcome.claim.claim_id for outcome in outcomes if outcome.claim.claim_id not in locked)
 
     # What the table says of our claims.
+
+    async def _check_accounts(self) -> None:
+        if self._must_reconcile:
+            await self._reconcile()
+        if self._must_check_claims:
+            await self._check_claims()
 
     async def _reconcile(self) -> None:
         """Hand back tasks that the table says we hold and we do not: the answer to a claim was lost."""
