@@ -20,6 +20,7 @@ from flower.database.pool import Connection, connect
 log = structlog.get_logger()
 
 PROBE_CHANNEL = "flower_probe"
+_NEW = "not connected yet"
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 5.0
 
 
@@ -35,7 +36,7 @@ class Listener:
         self._connection: Connection | None = None
         self._ended = asyncio.Event()
         self._probes: dict[str, asyncio.Event] = {}
-        self._state = "not connected yet"
+        self._state = _NEW
 
     @property
     def state(self) -> str:
@@ -56,7 +57,8 @@ class Listener:
                     continue
                 pause = _FIRST_PAUSE_SECONDS
                 await self._ended.wait()
-                self._report("the connection ended")
+                if self._state == "ok":
+                    self._report("the connection ended")
         finally:
             self._cut()
 
@@ -101,7 +103,7 @@ class Listener:
             raise
         if connection.is_closed():
             ended.set()
-        if self._state != "ok":
+        if self._state != _NEW:
             log.info("listener.back", was=self._state)
         self._state = "ok"
         # Notifications sent while we were away are lost: ring once, the database knows the rest.
