@@ -13,6 +13,7 @@ from flower.web import health, keys, openapi
 from flower.web.api import flows, register, workflows
 from flower.web.auth import guard
 from flower.web.problems import problems
+from flower.web.registrar import Registrar
 from flower.web.requests import LARGEST_BODY
 
 
@@ -32,7 +33,7 @@ def create_app(
     if token is None and not is_local:
         raise ConfigurationError("others can reach this address: set a token (--token or FLOWER_TOKEN), or listen on 127.0.0.1")
     app = web.Application(middlewares=[problems(guard(token, allowed_hosts))], client_max_size=LARGEST_BODY)
-    app[keys.STORE], app[keys.READY] = store, ready
+    app[keys.STORE], app[keys.REGISTRAR], app[keys.READY] = store, Registrar(store.flows), ready
     app[keys.BODY_SECONDS], app[keys.ASKS_TOKEN] = body_seconds, token is not None
     for module in (register, flows, workflows, health, openapi):
         app.add_routes(module.routes)

@@ -8,7 +8,9 @@ from aiohttp import web
 
 from flower.core.model import Readiness
 from flower.database.store import Store
+from flower.web.registrar import Registrar
 
+REGISTRAR: web.AppKey[Registrar] = web.AppKey("registrar", Registrar)
 STORE: web.AppKey[Store] = web.AppKey("store", Store)
 READY: web.AppKey[Callable[[], Awaitable[Readiness]]] = web.AppKey("ready")
 BODY_SECONDS: web.AppKey[float] = web.AppKey("body_seconds", float)

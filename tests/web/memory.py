@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -70,11 +71,11 @@ class Flows:
     its_tasks: tuple[Task, ...] = field(default_factory=lambda: (a_task(),))
     waits: tuple[Waiting, ...] = (Waiting(Decimal(2), "publish", Gate.DEPENDENCIES, "fetch", "waits for fetch"),)
 
-    async def register(self, order: Order) -> Registered:
+    async def register_all(self, orders: Sequence[Order]) -> tuple[Registered, ...]:
         if self.raises is not None:
             raise self.raises
-        self.orders.append(order)
-        return self.answers
+        self.orders += orders
+        return (self.answers,) * len(orders)
 
     async def get(self, flow_id: str) -> Flow:
         if self.raises is not None:

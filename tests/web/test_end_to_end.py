@@ -122,6 +122,25 @@ async def test_the_same_key_and_content_start_one_flow(served: Client, connectio
     assert await count(connection, "kr_flow_stat") == 1
 
 
+async def test_orders_that_come_together_share_a_transaction(served: Client, connection: Connection) -> None:
+    answers = await asyncio.gather(*(post(served, "/register/chain") for _ in range(50)))
+
+    assert {status for status, _ in answers} == {200}
+    assert await count(connection, "kr_flow_stat") == 50
+    assert await connection.fetchval("SELECT count(DISTINCT xmin::text) FROM kr_flow_stat") < 25
+
+
+async def test_a_bad_order_does_not_touch_those_that_came_with_it(served: Client, connection: Connection) -> None:
+    asked = ["chain", "chian", "chain", "新/花"] * 10
+    answers = await asyncio.gather(*(post(served, f"/register/{quote(workflow)}") for workflow in asked))
+
+    assert [status for status, _ in answers] == [404 if workflow == "chian" else 200 for workflow in asked]
+    assert [said["taskId"] for _, said in answers] == asked
+    flows = {said["taskFlowId"]: said["taskId"] for status, said in answers if status == 200}
+    assert dict(await connection.fetch("SELECT task_flow_id, task_id FROM kr_flow_stat")) == flows
+    assert len(flows) == 30
+
+
 async def test_the_largest_numbers_and_texts_come_back_as_they_went(served: Client) -> None:
     parameters = {"big": 2**1000, "tiny": 5e-324, "large": 1e22, "text": "é\u2028" * 1000, "deep": [[[{"a": [None, True]}]]]}
     _, said = await post(served, "/register/chain", json={"parameters": {"url": parameters}})

@@ -14,7 +14,7 @@ from flower.core.errors import FieldError, Invalid, UnknownWorkflow
 from flower.core.model import Json, Order
 from flower.core.strict import is_clean
 from flower.web.answers import answer
-from flower.web.keys import STORE
+from flower.web.keys import REGISTRAR
 from flower.web.problems import REGISTER
 from flower.web.requests import NoQuery, body, query, tail, valid
 
@@ -97,7 +97,7 @@ async def register(request: web.Request) -> web.Response:
     task_id = _task_id(request)
     query(request, NoQuery)
     order = (await _registration(request)).order(task_id)
-    registered = await request.app[STORE].flows.register(order)
+    registered = await request.app[REGISTRAR].register(order)
     succeeded = {"status": "succeeded", "taskId": task_id, "taskFlowId": registered.flow_id}
     return answer(succeeded | {"duplicate": True} if registered.duplicate else succeeded)
 
