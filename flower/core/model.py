@@ -174,14 +174,11 @@ class Workflow:
 class Program:
     """A registered function, as a worker announces it.
 
-    *takes*: the parameters it has, None if it takes any name (`**kwargs`). *requires*: those without a default.
-    *schema*: the JSON schema of its parameters, None if there is none.
+    *takes*: the parameters it has, None if it takes any name (`**kwargs`).
     """
 
     name: str
     takes: tuple[str, ...] | None
-    requires: tuple[str, ...] = ()
-    schema: Json = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
-
-from flower.core.model import Json
 
 if typing.TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -61,24 +58,6 @@ def adapter(hint: Any) -> TypeAdapter[Any]:
     except Exception as error:  # noqa: BLE001 - a class may answer pydantic's question with any exception
         reason = str(error).partition("\n")[0].partition(". Set `arbitrary_types_allowed")[0]
         raise Inconvertible(f"its hint is of no use for JSON: {reason}") from None
-
-
-def schemas(hints: Mapping[str, Any]) -> tuple[dict[str, Json], dict[str, Json]]:
-    """Return the JSON schema of each of *hints* that is convertible, and `{"$defs": …}` with what they share, or `{}`.
-
-    Nothing, where one of them converts and has no schema.
-    """
-    from pydantic import TypeAdapter
-
-    adapters = {}
-    for name, hint in hints.items():
-        with suppress(Inconvertible):
-            adapters[name] = adapter(hint)
-    try:
-        found, shared = TypeAdapter.json_schemas([(name, "validation", each) for name, each in adapters.items()])
-    except Exception:  # noqa: BLE001 - some types validate and have no schema; a model may fail in its own way
-        return {}, {}
-    return {name: schema for (name, _), schema in found.items()}, dict(shared)
 
 
 def bare(hint: Any) -> Any:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flower.core.errors import ModuleProblem
-from flower.core.model import Json, Program
-from flower.sdk import hints
+from flower.core.model import Program
 
 if TYPE_CHECKING:
-    from flower.sdk.parameters import Parameters
     from flower.sdk.task import Task
 
 
@@ -39,24 +37,4 @@ class Registry:
 
     def programs(self) -> tuple[Program, ...]:
         """Return what a worker announces of each task, in order of name."""
-        return tuple(_program(name, self._tasks[name].parameters) for name in self.names())
-
-
-def _program(name: str, parameters: Parameters) -> Program:
-    return Program(name=name, takes=parameters.takes, requires=parameters.requires, schema=_schema(parameters))
-
-
-def _schema(parameters: Parameters) -> Json:
-    """Return the JSON schema of *parameters*. One whose hint has no schema may be anything in it."""
-    found, shared = hints.schemas({name: hint for name, hint in parameters.hints.items() if hint is not Any})
-    schema: dict[str, Json] = {
-        "type": "object",
-        "properties": {name: found.get(name, {}) for name in parameters.hints},
-        "required": list(parameters.requires),
-    }
-    if parameters.takes is not None:
-        schema["additionalProperties"] = False
-    return schema | shared
-
-
-REGISTRY = Registry()
+        return tuple(Program(name, self._tasks[name].parameters.takes) for name in self.names())

@@ -155,10 +155,8 @@ CREATE TABLE kr_worker (
 
 -- What workers said of their programs. takes: the names of its parameters, NULL if it takes any.
 CREATE TABLE kr_program (
-    program     varchar(256) NOT NULL,
-    takes       text[],
-    requires    text[]       NOT NULL DEFAULT '{}',
-    schema      jsonb,
+    program varchar(256) NOT NULL,
+    takes   text[],
     CONSTRAINT kr_program_pkey PRIMARY KEY (program)
 );
 
