@@ -38,3 +38,7 @@ class Registry:
     def programs(self) -> tuple[Program, ...]:
         """Return what a worker announces of each task, in order of name."""
         return tuple(Program(name, self._tasks[name].parameters.takes) for name in self.names())
+
+
+# Where the decorator registers.
+REGISTRY = Registry()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 import pytest
@@ -118,12 +116,6 @@ def test_a_partial_with_a_name_is_a_task() -> None:
     square = task(name="a square")(functools.partial(power, exponent=2))
     assert square.is_async
     assert square.parameters.decode('{"base": "3"}') == {"base": 3}
-
-
-@dataclass
-class Page:
-    url: str
-    seen: date
 
 
 def test_programs_say_what_they_take() -> None:
