@@ -137,7 +137,8 @@ async def test_a_bad_order_does_not_touch_those_that_came_with_it(served: Client
     assert [status for status, _ in answers] == [404 if workflow == "chian" else 200 for workflow in asked]
     assert [said["taskId"] for _, said in answers] == asked
     flows = {said["taskFlowId"]: said["taskId"] for status, said in answers if status == 200}
-    assert dict(await connection.fetch("SELECT task_flow_id, task_id FROM kr_flow_stat")) == flows
+    rows = await connection.fetch("SELECT task_flow_id, task_id FROM kr_flow_stat")
+    assert {row["task_flow_id"]: row["task_id"] for row in rows} == flows
     assert len(flows) == 30
 
 
