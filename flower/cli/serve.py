@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -90,15 +91,19 @@ async def _serve(settings: Settings, *, http: bool) -> int:
     import asyncio
     import errno
 
-    from flower import app
     from flower.cli.ports import PortInUse
 
     # Until app.serve takes the signals over, a SIGTERM must still let the embedded server stop in order.
     this = asyncio.current_task()
     assert this is not None  # noqa: S101 - a coroutine that runs is run by a task
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
+    # The rest of Flower is read while the embedded server starts: each takes half a second.
+    reading = asyncio.create_task(asyncio.to_thread(import_module, "flower.app"))
     try:
         async with place(settings, may_create=True) as found:
+            await reading
+            from flower import app
+
             return await app.serve(settings, url=found.url, http=http, announce=lambda base: announce(found, base))
     except asyncio.CancelledError:
         return 0
@@ -112,20 +117,27 @@ async def _serve(settings: Settings, *, http: bool) -> int:
 def announce(found: Place, base: str) -> None:
     """Say that Flower is ready and where everything is. *base*: the address of the HTTP interface, empty without one."""
     from flower.core import log
-
-    lines = _what_is_where(found, base)
-    if log.is_for_people(found.settings.log_format):
-        typer.echo(
-            "\n".join(("", "Flower is ready. Ctrl-C stops it, the data stays.", *(f"  {name:<5} {text}" for name, text in lines), "")), err=True
-        )
-    else:
-        log.get().info("serve.ready", **dict(lines))
-
-
-def _what_is_where(found: Place, base: str) -> Sequence[tuple[str, str]]:
     from flower.database.url import shown
 
-    given = "" if found.folder else " --database URL"
     data = f"{found.folder} (an embedded PostgreSQL)" if found.folder else shown(found.url)
-    api = f"{base}   try: curl -X POST {base}/register/hello" if base else "none: this process is a worker only (--no-http)"
-    return ("API", api), ("data", data), ("psql", f"python -m flower psql{given}")
+    psql = f"python -m flower psql{'' if found.folder else ' --database URL'}"
+    if not log.is_for_people(found.settings.log_format):
+        log.get().info("serve.ready", api=base or None, data=data, psql=psql)
+        return
+    lines = (
+        "",
+        "Flower is ready. Ctrl-C stops it, the data stays.",
+        f"  API   {_how_to_call(found.settings, base)}",
+        f"  data  {data}",
+        f"  psql  {psql}",
+        "",
+    )
+    typer.echo("\n".join(lines), err=True)
+
+
+def _how_to_call(settings: Settings, base: str) -> str:
+    if not base:
+        return "none: this process is a worker only (--no-http)"
+    if settings.token is None:
+        return f"{base}   try: curl -X POST {base}/register/hello"
+    return f'{base}   callers need the token: curl -X POST -H "Authorization: Bearer $FLOWER_TOKEN" {base}/register/hello'

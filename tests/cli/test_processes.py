@@ -143,11 +143,24 @@ def served(at: Terminal) -> Iterator[Terminal]:
 
 
 def test_serve_says_where_everything_is(served: Terminal) -> None:
+    data = f"{served.folder}/.flower (an embedded PostgreSQL)"
     with served.serving("--no-http") as second:
         ready = json.loads(second.said.splitlines()[-1])
-    assert ready["API"].startswith("none")
-    assert str(served.folder / ".flower") in ready["data"]
-    assert ready["psql"] == "python -m flower psql"
+    assert (ready["api"], ready["data"], ready["psql"]) == (None, data, "python -m flower psql")
+
+
+def test_serve_tells_people_in_plain_words(served: Terminal) -> None:
+    served.environ["FLOWER_LOG_FORMAT"] = "console"
+    try:
+        process = served.start("serve", "--port", "0", "--token", "a-long-secret")
+        process.until(lambda said: "Flower is ready." in said)
+        api = process.until(lambda said: said.startswith("  API"))
+        assert "http://127.0.0.1:" in api
+        assert "Authorization: Bearer $FLOWER_TOKEN" in api
+        assert process.ctrl_c() == 0
+        assert "a-long-secret" not in process.said
+    finally:
+        del served.environ["FLOWER_LOG_FORMAT"]
 
 
 def test_start_and_wait_ends_with_0_and_shows_the_flow(served: Terminal) -> None:
