@@ -39,17 +39,18 @@ def configure(level: str = "info", format: str = "auto", stream: TextIO | None =
     *format* is `console`, `json`, or `auto`: console if *stream* is a terminal. Warnings and errors of asyncio, aiohttp and
     other libraries, which use the standard library's logging, become events of ours.
     """
-    stream = sys.stderr if stream is None else stream
-    if is_for_people(format, stream):
-        colours = stream.isatty() and not os.environ.get("NO_COLOR")
+    target = sys.stderr if stream is None else stream
+    if is_for_people(format, target):
+        colours = target.isatty() and not os.environ.get("NO_COLOR")
         console = structlog.dev.ConsoleRenderer(colors=colours, sort_keys=False, exception_formatter=structlog.dev.plain_traceback)
         ending: list[Processor] = [_escaped, console]
     else:
         ending = [_json_line]
+    lines = Lines(target)
     structlog.configure(
         processors=[_protect, _tracebacks, _stamp, *ending],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=lambda *_: Lines(stream),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
