@@ -35,14 +35,15 @@ async def serve(settings: Settings, *, url: str, http: bool, announce: Callable[
     Raises ConfigurationError where waiting would not help.
     """
     stop = Stop()
-    process = _Process(settings, url)
-    http_program.configure(settings.http_allow, is_local=settings.is_local or not http)
+    http_program.configure(settings.http_allow, is_local=settings.is_local)
     with _signals(stop):
-        async with Pool(url, role="api", schema=settings.schema_name) as pool, _http(settings, pool, process) if http else _no_http() as base:
-            try:
-                return await process.work(stop, lambda: announce(base))
-            finally:
-                await programs.close()
+        async with Pool(url, role="api", schema=settings.schema_name) as pool:
+            process = _Process(settings, pool)
+            async with _http(settings, pool, process) if http else _no_http() as base:
+                try:
+                    return await process.work(stop, lambda: announce(base))
+                finally:
+                    await programs.close()
 
 
 @contextmanager
@@ -69,8 +70,8 @@ def _signals(stop: Stop) -> Iterator[None]:
 class _Process:
     """What this process is at: migrating, living as a worker, or ending."""
 
-    def __init__(self, settings: Settings, url: str) -> None:
-        self._settings, self._url = settings, url
+    def __init__(self, settings: Settings, pool: Pool) -> None:
+        self._settings, self._pool = settings, pool
         self._life: Life | None = None
         self._schema = "has not been looked at yet"
 
@@ -79,7 +80,7 @@ class _Process:
             return 0
         settings = self._settings
         plan = Plan(
-            url=self._url,
+            url=self._pool.url,
             schema=settings.schema_name,
             registry=REGISTRY,
             slots=settings.concurrency,
@@ -94,9 +95,10 @@ class _Process:
             begun = _said_already
 
     async def ready(self) -> Readiness:
+        """Look at all that must be well for tasks to run."""
         database = "ok"
         try:
-            async with Pool(self._url, role="api", schema=self._settings.schema_name, size=1) as pool, pool.acquire() as connection:
+            async with self._pool.acquire() as connection:
                 state = await schema_state(connection, self._settings.schema_name)
             self._schema = "ok" if state == "current" else f"the schema is {state}"
         except FlowerError as error:
@@ -108,7 +110,7 @@ class _Process:
         backoff = Backoff(longest_seconds=5)
         while not stop.asked.is_set():
             try:
-                applied = await migrate(self._url, self._settings.schema_name)
+                applied = await migrate(self._pool.url, self._settings.schema_name)
             except DatabaseLost as error:
                 _log.warning("database.unreachable", message=str(error))
                 await backoff.pause()

@@ -46,7 +46,7 @@ BEGIN
             ORDER BY t.run_after LIMIT most)),
     flows AS (
         INSERT INTO kr_flow_stat (task_flow_id, task_id, task_priority, registered_ts)
-            SELECT DISTINCT ON (t.task_flow_id) t.task_flow_id, t.task_id, t.task_priority, coalesce(t.registered_ts, now_)
+            SELECT DISTINCT ON (t.task_flow_id) t.task_flow_id, t.task_id, t.task_priority, CASE WHEN isfinite(t.registered_ts) THEN t.registered_ts ELSE now_ END
             FROM one JOIN kr_task_stat t ON t.task_flow_id = one.f AND t.task_exec_seq = one.s
             WHERE NOT EXISTS (SELECT FROM kr_flow_stat x WHERE x.task_flow_id = one.f)
             ORDER BY t.task_flow_id, t.task_exec_seq ON CONFLICT DO NOTHING),
