@@ -47,6 +47,16 @@ def short_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.fixture
+def open_folder(short_folder: Path) -> Iterator[Path]:
+    """A folder of this test's own that every user may enter: where a `.flower/` of its own can lie whole."""
+    folder = short_folder / uuid4().hex[:8]
+    folder.mkdir()
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
 @pytest.fixture(scope="session")
 async def server_url(short_folder: Path) -> AsyncIterator[str]:
     """The server that all tests share, as a role that may create databases."""

@@ -15,6 +15,7 @@ import stat
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -156,12 +157,13 @@ class Cluster:
     async def stop(self) -> None:
         """Stop the server in order, if it runs: sessions are ended, everything is written. Returns when it has gone."""
         master = self.find()
-        if master is None:
-            return
-        os.kill(master.process.pid, signal.SIGINT)
-        end = asyncio.get_running_loop().time() + _STOP_SECONDS
-        while master.lives and asyncio.get_running_loop().time() < end:  # noqa: ASYNC110 - it may be another process's child
-            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        if master is not None:
+            os.kill(master.process.pid, signal.SIGINT)
+            end = asyncio.get_running_loop().time() + _STOP_SECONDS
+            while master.lives and asyncio.get_running_loop().time() < end:  # noqa: ASYNC110 - it may be another process's child
+                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        with suppress(OSError):
+            (master.socket_folder if master else self._socket_folder()).rmdir()
 
     def last_words(self) -> str:
         """Return what the server said last, on one line."""
