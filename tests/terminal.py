@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 READY_SECONDS = 20
+# What tells the tests which server to use would be a misspelt setting to Flower itself.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("FLOWER_", "PG", "DB_"))}
 FLOWER = [sys.executable, "-m", "flower"]
 
 
@@ -28,14 +31,14 @@ class Terminal:
     def run(self, command: str) -> str:
         """Return what *command* prints; an exit status that is not 0 fails the test."""
         command = command.replace(".venv/bin/python", sys.executable).replace("localhost:8000", f"localhost:{self.port}")
-        done = subprocess.run(["bash", "-c", command], cwd=self.folder, capture_output=True, text=True, timeout=25, check=False)
+        done = subprocess.run(["bash", "-c", command], cwd=self.folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=25, check=False)
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         return done.stdout
 
     def query(self, sql: str) -> str:
         """Return what psql prints for *sql*."""
         psql = [*FLOWER, "psql", "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "-At"]
-        return subprocess.run(psql, cwd=self.folder, input=sql, capture_output=True, text=True, timeout=25, check=True).stdout
+        return subprocess.run(psql, cwd=self.folder, env=ENVIRONMENT, input=sql, capture_output=True, text=True, timeout=25, check=True).stdout
 
     def is_ready(self) -> bool:
         """Whether Flower can do its work."""
@@ -53,7 +56,7 @@ def serving(folder: Path, module: str) -> Iterator[Terminal]:
         port = free.getsockname()[1]
     terminal = Terminal(folder, port)
     serve = [*FLOWER, "serve", module, "--port", str(port), "--grace", "0"]
-    with (folder / "serve.log").open("w") as log, subprocess.Popen(serve, cwd=folder, stderr=log) as server:
+    with (folder / "serve.log").open("w") as log, subprocess.Popen(serve, cwd=folder, env=ENVIRONMENT, stderr=log) as server:
         try:
             until = time.monotonic() + READY_SECONDS
             while not terminal.is_ready():
