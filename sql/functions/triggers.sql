@@ -3,14 +3,15 @@
 -- engine has to look at; they lock nothing else. SECURITY DEFINER: a role that may only write the two tables can use them.
 
 CREATE OR REPLACE FUNCTION kr_task_inserted_by_hand() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    step ms_task_definition;
 BEGIN
     NEW.registered_ts := coalesce(NEW.registered_ts, clock_timestamp());
-    IF NEW.program IS NULL OR NEW.name IS NULL THEN
-        SELECT coalesce(NEW.program, d.program), coalesce(NEW.name, d.name, NEW.program, d.program), coalesce(NEW.limits, d.limits)
-            INTO NEW.program, NEW.name, NEW.limits FROM ms_task_definition d WHERE d.task_id = NEW.task_id AND d.task_seq = NEW.task_seq;
-        IF NOT FOUND THEN
-            NEW.name := coalesce(NEW.name, NEW.program);
-        END IF;
+    IF NEW.program IS NULL OR NEW.name IS NULL THEN         -- SELECT INTO NEW would empty what the hand wrote, where there is no such step
+        SELECT d.* INTO step FROM ms_task_definition d WHERE d.task_id = NEW.task_id AND d.task_seq = NEW.task_seq;
+        NEW.name := coalesce(NEW.name, step.name, NEW.program, step.program);
+        NEW.program := coalesce(NEW.program, step.program);
+        NEW.limits := coalesce(NEW.limits, step.limits);
     END IF;
     RETURN NEW;
 END $$;
