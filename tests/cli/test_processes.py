@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 
 import pytest
@@ -125,13 +126,23 @@ class Started:
         self.said += self.process.stderr.read()
 
 
+@contextmanager
+def terminal() -> Iterator[Terminal]:
+    # Not pytest's own folder: the user that PostgreSQL runs as under root may not enter it, and the data would lie, and stay, elsewhere.
+    with TemporaryDirectory(prefix="flower-cli-") as folder:
+        Path(folder).chmod(0o711)
+        at = Terminal(Path(folder))
+        try:
+            yield at
+        finally:
+            at.clean()
+
+
 @pytest.fixture(scope="module")
-def at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
-    folder = tmp_path_factory.mktemp("home")
-    (folder / "app.py").write_text(APP)
-    terminal = Terminal(folder)
-    yield terminal
-    terminal.clean()
+def at() -> Iterator[Terminal]:
+    with terminal() as at:
+        (at.folder / "app.py").write_text(APP)
+        yield at
 
 
 @pytest.fixture(scope="module")
@@ -256,11 +267,10 @@ def test_a_reader_that_has_seen_enough_is_no_error(served: Terminal) -> None:
 
 
 @pytest.fixture
-def empty(tmp_path: Path) -> Iterator[Terminal]:
+def empty() -> Iterator[Terminal]:
     """An empty folder."""
-    terminal = Terminal(tmp_path)
-    yield terminal
-    terminal.clean()
+    with terminal() as at:
+        yield at
 
 
 @pytest.fixture
