@@ -29,8 +29,9 @@ _log = log.get()
 
 
 async def serve(settings: Settings, *, url: str, http: bool, announce: Callable[[str], None]) -> int:
-    """Serve until SIGTERM or Ctrl-C, then end in order and return the exit status. At a second signal running tasks get no time to end.
+    """Serve until SIGTERM or Ctrl-C, then end in order. At a second signal running tasks get no time to end.
 
+    Returns how many tasks go on though they were told to end: their threads and coroutines must not keep the process.
     *url*: the database. *announce* is called once, when tasks are run, with the base URL of the HTTP interface (empty without one).
     Raises ConfigurationError where waiting would not help.
     """
@@ -91,7 +92,7 @@ class _Process:
         while True:
             self._life = Life(plan)
             if await self._life.live(stop, begun):
-                return 0
+                return self._life.left_behind
             begun = _said_already
 
     async def ready(self) -> Readiness:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Callable, Coroutine
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
@@ -53,7 +55,7 @@ def serve(  # noqa: PLR0913 - the options that product.md promises
     from flower.sdk.modules import load
 
     load(modules or ())
-    raise typer.Exit(_run(_serve(settings, http=not no_http)))
+    _run(_serve(settings, http=not no_http))
 
 
 def _refuse_what_cannot_work(settings: Settings, *, http: bool) -> None:
@@ -75,7 +77,7 @@ def _refuse_what_cannot_work(settings: Settings, *, http: bool) -> None:
     require_free(settings.host, settings.port)
 
 
-def _run(work: Coroutine[Any, Any, int]) -> int:
+def _run(work: Coroutine[Any, Any, None]) -> None:
     import asyncio
 
     new_event_loop: Callable[[], asyncio.AbstractEventLoop]
@@ -84,10 +86,10 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
     except ImportError:
         new_event_loop = asyncio.new_event_loop
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(work)
+        runner.run(work)
 
 
-async def _serve(settings: Settings, *, http: bool) -> int:
+async def _serve(settings: Settings, *, http: bool) -> None:
     import asyncio
     import errno
 
@@ -104,14 +106,23 @@ async def _serve(settings: Settings, *, http: bool) -> int:
             await reading
             from flower import app
 
-            return await app.serve(settings, url=found.url, http=http, announce=lambda base: announce(found, base))
+            left_behind = await app.serve(settings, url=found.url, http=http, announce=lambda base: announce(found, base))
+        if left_behind:
+            _end_now()
     except asyncio.CancelledError:
-        return 0
+        return
     except OSError as error:
         # It was free a moment ago.
         if http and error.errno == errno.EADDRINUSE:
             raise PortInUse(settings.host, settings.port) from None
         raise
+
+
+def _end_now() -> None:
+    """End the process although user code still runs: Python would wait for its threads, and for coroutines that swallow their end."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def announce(found: Place, base: str) -> None:

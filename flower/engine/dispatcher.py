@@ -69,14 +69,16 @@ class Dispatcher:
     async def run(self) -> None:
         """Work until `stop`, and then until every outcome is written. Stays while the database is away."""
         backoff = Backoff(longest_seconds=5)
-        while self._is_open or self._slots or self._recorder:
+        while True:
             try:
                 await self._turn()
             except (DatabaseLost, ConfigurationError, asyncpg.PostgresError) as error:
                 await self._stay(error, backoff)
-            else:
-                self._recovered(backoff)
-                await self._rest()
+                continue
+            self._recovered(backoff)
+            if not (self._is_open or self._slots or self._recorder):
+                return
+            await self._rest()
 
     async def stop(self, grace_seconds: float, hurried: asyncio.Event) -> None:
         """Start nothing more; give running tasks *grace_seconds*, or until *hurried*, then cancel them and hand them back unharmed."""
@@ -88,6 +90,11 @@ class Dispatcher:
     def cancel_all(self, reason: Reason) -> None:
         """Ask every running task to stop, for *reason*."""
         self._slots.cancel_all(reason)
+
+    @property
+    def left_behind(self) -> int:
+        """How many tasks did not end though they were told to."""
+        return self._slots.left_behind
 
     @property
     def unwritten(self) -> int:
