@@ -22,7 +22,8 @@ from typing import IO
 
 from flower.core.errors import ConfigurationError
 from flower.database.binaries import STATE_FOLDER, User, programs_for, server_user, version_of
-from flower.database.owners import Process, process
+from flower.database.initdb import environment, initialise
+from flower.database.owners import Process, open_private, process, write_private
 
 _PORT = 5432
 # The system's limit for all of `<this>/flower-<uid>-<12 letters>/.s.PGSQL.5432` is 107 bytes, on macOS 103.
@@ -32,20 +33,6 @@ _START_SECONDS = 60.0
 _STOP_SECONDS = 60.0
 _LARGEST_LOG = 10 * 2**20
 _STILL_ATTACHED = "pre-existing shared memory block"
-_SETTINGS = {
-    "max_connections": "50",
-    "shared_buffers": "128MB",
-    "wal_compression": "on",
-    "max_wal_size": "512MB",
-    "timezone": "UTC",
-    "log_timezone": "UTC",
-}
-_INITDB: tuple[str, ...] = (
-    *("--username=flower", "--auth=scram-sha-256", "--data-checksums", "--no-instructions"),
-    # The provider that PostgreSQL brings along: the same order of text on every machine, whatever its C library.
-    *("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
-    *(f"--set={name}={value}" for name, value in _SETTINGS.items()),
-)
 # Servers that this process started. One may outlive the Cluster that started it, and is still ours to reap.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -129,8 +116,8 @@ class Cluster:
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(mode=0o700)
         user.own(draft)
-        _write_secret(self.folder / "password", password)
-        await asyncio.to_thread(_initialise, user, draft, password)
+        write_private(self.folder / "password", password)
+        await asyncio.to_thread(initialise, user, draft, password)
         draft.rename(home / "data")  # over an empty folder, at most
         if home != self.folder and not name.is_symlink():
             name.symlink_to(home / "data")
@@ -188,7 +175,7 @@ class Cluster:
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                env=_environment(),
+                env=environment(),
                 start_new_session=True,  # Ctrl-C in the terminal is for us alone
                 **user.identity,  # type: ignore[call-overload]
             )
@@ -198,7 +185,7 @@ class Cluster:
     def _open_log(self) -> IO[bytes]:
         if self.log_path.exists() and self.log_path.stat().st_size > _LARGEST_LOG:
             self.log_path.replace(self.log_path.with_suffix(".log.1"))
-        return os.fdopen(os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+        return os.fdopen(open_private(self.log_path, os.O_WRONLY | os.O_APPEND), "ab")
 
     def _home(self, user: User) -> Path:
         """Return the folder that holds the data: this one, or one of its own where *user* cannot come here."""
@@ -228,26 +215,6 @@ class Cluster:
         return Path(root) / f"flower-{user.uid}-{_hash(self.folder)}"
 
 
-def _initialise(user: User, draft: Path, password: str) -> None:
-    programs, secret = programs_for(user), draft.with_name("password.new")
-    _write_secret(secret, password)
-    user.own(secret)
-    try:
-        initdb: Sequence[str | Path] = [programs / "initdb", "-D", draft, f"--pwfile={secret}", *_INITDB]
-        _check(user.run(initdb, capture_output=True, env=_environment()), draft)
-        # Before the draft gets its name: whoever finds data finds the database in them.
-        single: Sequence[str | Path] = [programs / "postgres", "--single", "-D", draft, "template1"]
-        _check(user.run(single, input="CREATE DATABASE flower;\n", capture_output=True, env=_environment()), draft)
-    finally:
-        secret.unlink()
-
-
-def _check(ended: subprocess.CompletedProcess[str], draft: Path) -> None:
-    if ended.returncode != 0:
-        said = " ".join((ended.stderr or ended.stdout).split()) or f"initdb ended with {ended.returncode}"
-        raise ConfigurationError(f"no embedded PostgreSQL could be made in {draft.parent}: {said}")
-
-
 def _make_private(folder: Path, user: User) -> None:
     """Make *folder*, for *user* only. In a folder that all may write to, somebody else may have been there first."""
     try:
@@ -260,15 +227,6 @@ def _make_private(folder: Path, user: User) -> None:
         raise ConfigurationError(f"{folder} is needed for the database's socket and belongs to somebody else: remove it")
     if stat.S_IMODE(found.st_mode) != 0o700:  # noqa: PLR2004
         folder.chmod(0o700)
-
-
-def _write_secret(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(text + "\n")
-
-
-def _environment() -> dict[str, str]:
-    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
 
 
 def _hash(folder: Path) -> str:

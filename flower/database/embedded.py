@@ -21,7 +21,7 @@ import structlog
 from flower.core.errors import ConfigurationError
 from flower.database.binaries import find_programs, installed_programs
 from flower.database.cluster import Cluster, Postmaster
-from flower.database.owners import Owners
+from flower.database.owners import Owners, write_private
 
 log = structlog.get_logger()
 
@@ -116,7 +116,7 @@ def _prepare(folder: Path) -> None:
         folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
     ignore = folder / ".gitignore"
     if not ignore.exists():
-        ignore.write_text("*\n", encoding="utf-8")
+        write_private(ignore, "*\n")
 
 
 async def _keep(server: Server, cluster: Cluster, owners: Owners, master: Postmaster) -> None:

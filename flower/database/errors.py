@@ -51,6 +51,8 @@ def _from_client(error: BaseException, url: str) -> FlowerError | None:
 def _reason(error: BaseException) -> str:
     if isinstance(error, TimeoutError) and not str(error):
         return "did not answer in time"
+    if isinstance(error, asyncpg.exceptions.TargetServerAttributeNotMatched):
+        return "takes no writes just now: it is a standby, or set to read-only"
     number = error.errno if isinstance(error, OSError) else None
     return f"cannot be reached: {os.strerror(number) if number and number > 0 else error}"
 

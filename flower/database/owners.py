@@ -14,6 +14,17 @@ from uuid import uuid4
 _LOOK_AGAIN_SECONDS = 0.02
 
 
+def open_private(path: Path, flags: int) -> int:
+    """Open *path*, made for this user alone if it is new. Never follows a link: root may be working in somebody else's folder."""
+    return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write *text* to such a file."""
+    with os.fdopen(open_private(path, os.O_WRONLY | os.O_TRUNC), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
     """A process on this machine. *started* tells it from a later one with the same number; empty where the system does not say."""
@@ -59,7 +70,7 @@ class Owners:
     @asynccontextmanager
     async def locked(self) -> AsyncIterator[None]:
         """Hold the lock that start, stop and the list are done under. The system frees it when a process dies."""
-        handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = open_private(self.folder / "lock", os.O_RDWR)
         try:
             while True:
                 try:
@@ -91,7 +102,7 @@ class Owners:
 
     def _write(self, lines: list[str]) -> None:
         draft = self.folder / "owners.new"
-        draft.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        write_private(draft, "".join(f"{line}\n" for line in lines))
         draft.replace(self.folder / "owners")
 
 

@@ -26,6 +26,7 @@ __all__ = ["Connection", "Pool", "connect", "shown", "translate"]
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 OLDEST_SERVER = 15
+_KNOWS_TRANSACTION_TIMEOUT = 17
 _CONNECT_SECONDS = 10.0
 _RELEASE_SECONDS = 2.0
 
@@ -70,14 +71,14 @@ async def connect(url: str, *, role: str, schema: str = "public", worker: str | 
     try:
         connection = await asyncpg.connect(
             address.dsn,
-            timeout=_CONNECT_SECONDS,
+            timeout=min(_CONNECT_SECONDS, patience.command_seconds or _CONNECT_SECONDS),
             command_timeout=patience.command_seconds,
             server_settings=_settings(patience, role, schema, worker),
             # After a failover the old address may lead to a standby that answers, and refuses every write.
             target_session_attrs=SessionAttribute.read_write if patience.writes and "target_session_attrs" not in url else None,
         )
         try:
-            await _prepare(connection)
+            await _prepare(connection, patience)
         except BaseException:
             connection.terminate()
             raise
@@ -109,7 +110,7 @@ def _settings(patience: _Role, role: str, schema: str, worker: str | None) -> di
     }
 
 
-async def _prepare(connection: Connection) -> None:
+async def _prepare(connection: Connection, patience: _Role) -> None:
     version = connection.get_server_version().major
     if version < OLDEST_SERVER:
         raise ConfigurationError(
@@ -117,6 +118,8 @@ async def _prepare(connection: Connection) -> None:
         )
     _keep_alive(connection)
     await connection.set_type_codec("timestamptz", schema="pg_catalog", encoder=_encode_time, decoder=_decode_time, format="tuple")
+    if version >= _KNOWS_TRANSACTION_TIMEOUT and patience.statement_seconds:
+        await connection.execute(f"SET transaction_timeout = '{2 * patience.statement_seconds:.0f}s'")
 
 
 def _keep_alive(connection: Connection) -> None:

@@ -177,6 +177,16 @@ async def test_what_passes_by_itself_counts_as_lost(pool: Pool, script: str) -> 
     assert await pool.fetchval("SELECT 1") == 1
 
 
+async def test_a_server_that_became_a_standby_counts_as_lost_for_those_who_write(server_url: str) -> None:
+    read_only = server_url + ("&" if "?" in server_url else "?") + "default_transaction_read_only=on"
+
+    with pytest.raises(DatabaseLost, match="takes no writes just now"):
+        await connect(read_only, role="engine")
+
+    connection = await connect(read_only, role="cli")
+    await connection.close()
+
+
 async def test_a_plan_that_a_migration_made_invalid_counts_as_lost(pool: Pool) -> None:
     async def change_under_a_plan() -> None:
         async with pool.acquire() as connection, connection.transaction():
