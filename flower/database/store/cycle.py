@@ -80,7 +80,7 @@ def _answer(rows: Sequence[asyncpg.Record]) -> Answer:
     for row in rows:
         by_kind.setdefault(row[0], []).append(row)
     # UPDATE … RETURNING has no order.
-    claimed = sorted(by_kind.get("claimed", ()), key=_order)
+    claimed = sorted(by_kind.get("claimed", ()), key=_sortable)
     return Answer(
         claimed=tuple([Claim(row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8]) for row in claimed]),
         refused=tuple(row["claim"] for row in by_kind.get("refused", ())),
@@ -93,3 +93,9 @@ def _answer(rows: Sequence[asyncpg.Record]) -> Answer:
 
 def _order(row: asyncpg.Record) -> tuple[float, int, Decimal, str]:
     return row[9], row[10], row[2], row[1]
+
+
+def _sortable(row: asyncpg.Record) -> tuple[float, int, bool, Decimal, str]:
+    # A seq that a hand wrote may be NaN: the greatest for PostgreSQL, an error for Python when it is compared.
+    run_order, rank, seq, flow_id = _order(row)
+    return run_order, rank, seq.is_nan(), Decimal() if seq.is_nan() else seq, flow_id
