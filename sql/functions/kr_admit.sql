@@ -17,7 +17,7 @@ BEGIN
         ORDER BY l.name FOR UPDATE SKIP LOCKED);
     -- after the lock, with a snapshot of its own: whoever was admitted before is counted
     SELECT array_agg(i.name), array_agg(i.count) INTO inside_names, inside_counts FROM (
-        SELECT n.name, count(*) FROM kr_task_stat t CROSS JOIN unnest(t.limits) n (name)
+        SELECT n.name, count(*) FROM kr_task_stat t CROSS JOIN LATERAL (SELECT DISTINCT unnest(t.limits)) n (name)
         WHERE t.limits IS NOT NULL AND (t.exec_status = 1 OR (t.exec_status = 0 AND t.gate = 'slot')) GROUP BY 1) i;
     RETURN QUERY
     WITH room AS MATERIALIZED (       -- a limit that somebody else holds admits nobody now; one without a row does not hold
@@ -31,7 +31,7 @@ BEGIN
     judged AS (
         SELECT x.row_, min(x.name) FILTER (WHERE x.full_) AS full_ FROM (
             SELECT c.row_, u.name, row_number() OVER (PARTITION BY u.name ORDER BY c.run_order, c.rank, c.task_exec_seq, c.task_flow_id) > r.free AS full_
-            FROM candidate c CROSS JOIN unnest(c.limits) u (name) LEFT JOIN room r USING (name)) x GROUP BY 1),
+            FROM candidate c CROSS JOIN LATERAL (SELECT DISTINCT unnest(c.limits)) u (name) LEFT JOIN room r USING (name)) x GROUP BY 1),
     moved AS (
         UPDATE kr_task_stat t SET (gate, waits_for) = (
             SELECT CASE WHEN g.gate = 'limit' AND j.full_ IS NULL THEN 'slot' ELSE g.gate END, CASE WHEN g.gate = 'limit' THEN j.full_ ELSE g.waits_for END

@@ -52,14 +52,14 @@ BEGIN
             WHERE NOT EXISTS (SELECT FROM unnest(done.wflows, done.wseqs) w (f, s) WHERE w.f = g.f AND w.s = g.s);
         END IF;
         -- 2 release: the children that wait for one of them; a task that goes back looks for its gate
-        SELECT array_agg(x.f), array_agg(x.s), array_agg(false) INTO tflows, tseqs, tedges FROM (
-            SELECT DISTINCT e.task_flow_id::text AS f, e.task_exec_seq AS s
+        SELECT array_agg(x.f), array_agg(x.s), array_agg(x.e) INTO tflows, tseqs, tedges FROM (
+            SELECT DISTINCT e.task_flow_id::text AS f, e.task_exec_seq AS s, false AS e
             FROM unnest(done.wflows, done.wseqs, done.wstatuses) w (f, s, status)
                 JOIN kr_task_edge e ON e.task_flow_id || '' = w.f AND e.parent_seq + 0 = w.s AND w.status = ANY (e.counts)
                 JOIN kr_task_stat t ON t.task_flow_id = e.task_flow_id AND t.task_exec_seq = e.task_exec_seq
             WHERE t.exec_status + 0 = 0 AND t.gate = 'dependencies' AND t.waits_seq = w.s
             UNION ALL
-            SELECT w.f, w.s FROM unnest(done.wflows, done.wseqs, done.wstatuses) w (f, s, status) WHERE w.status = 0) x;
+            SELECT w.f, w.s, true FROM unnest(done.wflows, done.wseqs, done.wstatuses) w (f, s, status) WHERE w.status = 0) x;
         IF EXISTS (SELECT FROM kr_waiter) AND EXISTS (SELECT FROM unnest(done.wflows) w (f) JOIN kr_waiter k ON k.task_flow_id = w.f
             WHERE NOT EXISTS (SELECT FROM kr_task_stat t WHERE t.task_flow_id = w.f AND (t.exec_status + 0 = 1 OR (t.exec_status + 0 = 0 AND t.gate IS DISTINCT FROM 'dependencies')))) THEN
             PERFORM pg_notify('flower_end', '');

@@ -13,7 +13,7 @@ BEGIN
         DELETE FROM kr_recount WHERE ctid = ANY (ARRAY(SELECT r.ctid FROM kr_recount r ORDER BY r.id LIMIT most FOR UPDATE SKIP LOCKED))
         RETURNING kr_recount)
     SELECT array_agg(d.kr_recount) INTO taken FROM d;
-    RETURN QUERY SELECT DISTINCT NULL, NULL::numeric, NULL::boolean, k.name FROM unnest(taken) k WHERE k.kind = 'limit';
+    RETURN QUERY SELECT DISTINCT NULL, NULL::numeric, NULL::boolean, k.name FROM unnest(taken) k WHERE k.kind = 'limit' AND k.name IS NOT NULL;
 
     -- a door opened: who waits there for it; a door closed: who stands at a slot and may no longer
     RETURN QUERY

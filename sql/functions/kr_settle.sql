@@ -10,11 +10,18 @@ DECLARE
     kseqs  numeric[];
     waited numeric[];
     edged  boolean[];
+    bare   boolean;
+    adopted boolean := false;
 BEGIN
-    SELECT array_agg(l.ctid), array_agg(l.f), array_agg(l.s), array_agg(l.w), array_agg(l.e) INTO rows_, kflows, kseqs, waited, edged
-    FROM (SELECT t.ctid, t.task_flow_id f, t.task_exec_seq s, t.waits_seq w, k.e
-          FROM unnest(flows, seqs, edges_changed) k (f, s, e) JOIN kr_task_stat t ON t.task_flow_id = k.f AND t.task_exec_seq = k.s
-          WHERE t.exec_status + 0 = 0 ORDER BY 2, 3 FOR UPDATE OF t SKIP LOCKED) l;
+    LOOP
+        SELECT array_agg(l.ctid), array_agg(l.f), array_agg(l.s), array_agg(l.w), array_agg(l.e), bool_or(l.bare) INTO rows_, kflows, kseqs, waited, edged, bare
+        FROM (SELECT t.ctid, t.task_flow_id f, t.task_exec_seq s, t.waits_seq w, k.e, t.registered_ts IS NULL OR t.name IS NULL AS bare
+              FROM unnest(flows, seqs, edges_changed) k (f, s, e) JOIN kr_task_stat t ON t.task_flow_id = k.f AND t.task_exec_seq = k.s
+              WHERE t.exec_status + 0 = 0 ORDER BY 2, 3 FOR UPDATE OF t SKIP LOCKED) l;
+        EXIT WHEN bare IS NOT TRUE OR adopted;
+        PERFORM kr_adopt(rows_);
+        adopted := true;
+    END LOOP;
     IF cardinality(flows) > coalesce(cardinality(rows_), 0) THEN
         INSERT INTO kr_recount (kind, task_flow_id, task_exec_seq)
             SELECT CASE WHEN k.e THEN 'edge' ELSE 'task' END, k.f, k.s
@@ -23,7 +30,7 @@ BEGIN
     END IF;
     RETURN QUERY
     WITH mine AS MATERIALIZED (          -- most have no parent left: the full look is for the others
-        SELECT k.*, k.e OR EXISTS (
+        SELECT k.*, EXISTS (
                 SELECT FROM kr_task_edge e WHERE e.task_flow_id = k.f AND e.task_exec_seq = k.s AND e.parent_seq >= k.w
                 AND coalesce((SELECT p.exec_status FROM kr_task_stat p WHERE p.task_flow_id = e.task_flow_id AND p.task_exec_seq = e.parent_seq), -1) <> ALL (e.counts))
             OR EXISTS (
@@ -32,21 +39,43 @@ BEGIN
             AS blocked
         FROM unnest(rows_, kflows, kseqs, waited, edged) k (row_, f, s, w, e)),
     looked AS MATERIALIZED (
-        SELECT m.row_, m.f, m.s, p.parent, p.again, CASE WHEN p.circle THEN 'Circle' WHEN t.program IS NULL THEN 'StepGone' END AS fault
+        SELECT m.row_, m.f, m.s, p.parent, p.again, p.circle, t.program IS NULL AS gone, CASE WHEN t.gate = 'slot' THEN t.limits END AS inside
         FROM mine m JOIN kr_task_stat t ON t.ctid = m.row_
             LEFT JOIN LATERAL (SELECT o.* FROM kr_open_parent(m.f, m.s, m.w, m.e) o WHERE m.blocked OFFSET 0) p ON true),
+    judged AS MATERIALIZED (        -- of those that find themselves in a circle one stops, and the others look again
+        SELECT l.*, CASE WHEN l.circle AND NOT EXISTS (SELECT FROM looked x WHERE x.circle AND x.f = l.f AND x.s < l.s) THEN 'Circle'
+            WHEN l.gone THEN 'StepGone' END AS fault FROM looked l),
     later AS (
-        INSERT INTO kr_recount (kind, task_flow_id, task_exec_seq) SELECT 'task', l.f, l.s FROM looked l WHERE l.again),
+        INSERT INTO kr_recount (kind, task_flow_id, task_exec_seq)
+            SELECT CASE WHEN j.circle THEN 'edge' ELSE 'task' END, j.f, j.s FROM judged j WHERE (j.again OR j.circle) AND j.fault IS NULL),
     stopped AS (
         UPDATE kr_task_stat t SET exec_status = 2, outcome = 'invalid', claim_id = gen_random_uuid(), gate = NULL, waits_seq = NULL, waits_for = NULL,
             suspended_ts = clock_timestamp(), error = jsonb_build_object('type', l.fault, 'message', CASE l.fault
                 WHEN 'Circle' THEN format('task %s waits for task %s, which waits for it: a circle; delete one of the edges and set exec_status to 0', l.s, l.parent)
                 ELSE format('the workflow %s has no step %s, and the row names no program: write one of them and set exec_status to 0', t.task_id, t.task_seq) END)
-        FROM looked l WHERE t.ctid = l.row_ AND l.fault IS NOT NULL),
+        FROM judged l WHERE t.ctid = l.row_ AND l.fault IS NOT NULL
+        RETURNING l.inside),
     settled AS (
         UPDATE kr_task_stat t SET waits_seq = l.parent,
             (gate, waits_for) = (SELECT g.gate, g.waits_for FROM kr_gate(l.parent, t.run_after, t.task_id, t.program, t.limits) g)
-        FROM looked l WHERE t.ctid = l.row_ AND l.fault IS NULL
-        RETURNING t.gate, t.limits, t.program, t.run_order, t.rank, t.task_exec_seq, t.task_flow_id)
+        FROM judged l WHERE t.ctid = l.row_ AND l.fault IS NULL
+        RETURNING t.gate, t.limits, t.program, t.run_order, t.rank, t.task_exec_seq, t.task_flow_id, l.inside),
+    left_ AS (          -- who goes back from a slot leaves room in its limits
+        INSERT INTO kr_recount (kind, name) SELECT DISTINCT 'limit', n FROM (
+            SELECT s.inside FROM settled s WHERE s.gate <> 'limit' UNION ALL SELECT s.inside FROM stopped s) x CROSS JOIN unnest(x.inside) n)
     SELECT s.gate, s.limits, s.program::text, s.run_order, s.rank, s.task_exec_seq, s.task_flow_id::text FROM settled s WHERE s.gate IN ('slot', 'limit');
+END $$;
+
+-- Give rows that came without triggers (replica role, replication) what the trigger would have written, and their edge.
+CREATE OR REPLACE FUNCTION kr_adopt(rows_ tid[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO kr_task_edge (task_flow_id, parent_seq, task_exec_seq, by_hand)
+        SELECT t.task_flow_id, t.depends_task_exec_seq, t.task_exec_seq, false FROM kr_task_stat t
+        WHERE t.ctid = ANY (rows_) AND (t.registered_ts IS NULL OR t.name IS NULL) AND t.depends_task_exec_seq >= 0 ON CONFLICT DO NOTHING;
+    -- the claim changes: by that the triggers know the engine's hand
+    UPDATE kr_task_stat t SET claim_id = gen_random_uuid(), registered_ts = coalesce(t.registered_ts, clock_timestamp()),
+        (program, name, limits) = (
+            SELECT coalesce(t.program, d.program), coalesce(t.name, d.name, t.program, d.program), coalesce(t.limits, d.limits)
+            FROM (VALUES (1)) one LEFT JOIN ms_task_definition d ON d.task_id = t.task_id AND d.task_seq = t.task_seq)
+        WHERE t.ctid = ANY (rows_) AND (t.registered_ts IS NULL OR t.name IS NULL);
 END $$;
