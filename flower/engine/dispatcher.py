@@ -120,7 +120,7 @@ class Dispatcher:
             self._position = None
             if not from_start:
                 self._bell.set()
-        elif slots:
+        elif slots or look:
             self._position = answer.position
         self._plan_rest(answer, looked=look)
 

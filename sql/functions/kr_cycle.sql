@@ -3,7 +3,8 @@
 -- look_round: also look at hand-made changes, timers and doors. careful: the last call failed on a value, so each outcome is written in a
 -- subtransaction of its own and the culprit is recorded with a constant text. at_…: where the last claim ended, NULL from the start.
 -- Answers rows of one shape, by kind: claimed; refused (the claim was gone); not written (locked: send again); unstorable (the culprit);
--- sleep (seconds until the next time gate opens, or until something locked must be tried again).
+-- sleep (seconds until the next time gate opens, or until something locked must be tried again; and, as the key of a task, from where the
+-- next claim must look if this one had no slots: what came to a slot meanwhile may stand before the last position).
 CREATE OR REPLACE FUNCTION kr_cycle(worker uuid, flows text[], seqs numeric[], claims uuid[], statuses numeric[], outcomes text[], payloads text[],
     delays double precision[], unharmed boolean[], slots integer, look_round boolean, careful boolean,
     at_order double precision, at_rank integer, at_seq numeric, at_flow text)
@@ -111,7 +112,7 @@ BEGIN
     END IF;
     IF look_round THEN
         RETURN QUERY
-        SELECT 'sleep', NULL, NULL::numeric, NULL, NULL, NULL, NULL, NULL::integer, NULL::uuid, NULL::float8, NULL::integer,
+        SELECT 'sleep', at_flow, at_seq, NULL, NULL, NULL, NULL, NULL::integer, NULL::uuid, at_order, at_rank,
             CASE WHEN EXISTS (SELECT FROM kr_recount) OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IS NULL) THEN 0.05
             ELSE (SELECT greatest(extract(epoch FROM t.run_after - clock_timestamp()), 0)::float8 FROM kr_task_stat t
                   WHERE t.exec_status = 0 AND t.gate = 'time' AND isfinite(t.run_after) ORDER BY t.run_after LIMIT 1) END;

@@ -30,7 +30,8 @@ class Answer:
 
     *claimed*: now held by this worker, most urgent first. The others are claim ids of outcomes handed in: *refused* (the claim was gone),
     *locked* (somebody's session holds the row: send them again), *unstorable* (recorded as failed instead).
-    *position*: behind the last one claimed, None if nothing was claimed. *sleep_seconds*: when to look again, None: when the bell rings.
+    *position*: behind the last one claimed; after a look with no slots, where the next claim begins; None from the start.
+    *sleep_seconds*: when to look again, None: when the bell rings.
     """
 
     claimed: tuple[Claim, ...]
@@ -79,6 +80,7 @@ def _answer(rows: Sequence[asyncpg.Record]) -> Answer:
     by_kind: dict[str, list[asyncpg.Record]] = {}
     for row in rows:
         by_kind.setdefault(row[0], []).append(row)
+    sleep = next(iter(by_kind.get("sleep", ())), None)
     # UPDATE … RETURNING has no order.
     claimed = sorted(by_kind.get("claimed", ()), key=_sortable)
     return Answer(
@@ -86,9 +88,13 @@ def _answer(rows: Sequence[asyncpg.Record]) -> Answer:
         refused=tuple(row["claim"] for row in by_kind.get("refused", ())),
         locked=tuple(row["claim"] for row in by_kind.get("not written", ())),
         unstorable=tuple(row["claim"] for row in by_kind.get("unstorable", ())),
-        position=Position(*_order(claimed[-1])) if claimed else None,
-        sleep_seconds=next((row["seconds"] for row in by_kind.get("sleep", ())), None),
+        position=_position(claimed[-1] if claimed else sleep),
+        sleep_seconds=None if sleep is None else sleep["seconds"],
     )
+
+
+def _position(row: asyncpg.Record | None) -> Position | None:
+    return None if row is None or row["run_order"] is None else Position(*_order(row))
 
 
 def _order(row: asyncpg.Record) -> tuple[float, int, Decimal, str]:
