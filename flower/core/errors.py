@@ -146,7 +146,9 @@ class SchemaTooNew(ConfigurationError):
     """The database was migrated by a newer Flower."""
 
     def __init__(self, found: str, known: str) -> None:
-        super().__init__(f"this database has schema {found}, written by a newer Flower; this one knows up to {known}: upgrade it (pip install --upgrade flower-workflow)")
+        super().__init__(
+            f"this database has schema {found}, written by a newer Flower; this one knows up to {known}: upgrade it (pip install --upgrade flower-workflow)"
+        )
         self.found, self.known = found, known
 
 
@@ -187,7 +189,9 @@ class NotInTask(OutOfPlace):
     """There is no task around this call."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"{what} works only inside a task that Flower runs, and in what that task itself calls (not in a thread that it started by hand)")
+        super().__init__(
+            f"{what} works only inside a task that Flower runs, and in what that task itself calls (not in a thread that it started by hand)"
+        )
 
 
 class NotInWorkflow(OutOfPlace):

@@ -64,7 +64,9 @@ def read_settings(environ: Mapping[str, str] = os.environ, **overrides: object) 
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
-        lines = (f"{PREFIX}{'_'.join(str(part) for part in problem['loc']).upper().removeprefix(PREFIX)}: {problem['msg']}" for problem in error.errors())
+        lines = (
+            f"{PREFIX}{'_'.join(str(part) for part in problem['loc']).upper().removeprefix(PREFIX)}: {problem['msg']}" for problem in error.errors()
+        )
         raise ConfigurationError("; ".join(lines)) from None
 
 
