@@ -1,16 +1,12 @@
 -- Find the first parent of a waiting task that still counts against it: onward from the one it waited for, then once from the first.
 -- The parent is looked at under a share lock: nobody is ending it at this moment, and whoever does later sees who waits for it.
--- again: the parent could not be locked, so the task must be looked at again. circle: the parent waits for the task itself;
--- looked for where a circle can close: at a parent that does not stand before its child, or, after an edge was written by hand, at each.
-CREATE OR REPLACE FUNCTION kr_open_parent(flow text, child numeric, waited numeric, edges_changed boolean,
-    OUT parent numeric, OUT again boolean, OUT circle boolean) LANGUAGE plpgsql AS $$
+-- again: the parent could not be locked, so the task must be looked at again.
+CREATE OR REPLACE FUNCTION kr_open_parent(flow text, child numeric, waited numeric, OUT parent numeric, OUT again boolean) LANGUAGE plpgsql AS $$
 DECLARE
     start  numeric := coalesce(waited, '-Infinity');
     status numeric;
-    other  numeric;
 BEGIN
     again := false;
-    circle := false;
     LOOP
         SELECT e.parent_seq, e.status INTO parent, status
         FROM (SELECT e.parent_seq, e.counts,
@@ -24,19 +20,5 @@ BEGIN
     IF status >= 0 THEN
         PERFORM FROM kr_task_stat p WHERE p.task_flow_id = flow AND p.task_exec_seq = parent AND p.exec_status = status FOR SHARE SKIP LOCKED;
         again := NOT FOUND;
-    END IF;
-    IF parent >= child OR edges_changed THEN
-        FOR other IN SELECT e.parent_seq FROM kr_task_edge e WHERE e.task_flow_id = flow AND e.task_exec_seq = child AND (e.parent_seq = parent OR edges_changed) LOOP
-            WITH RECURSIVE up (seq) AS (
-                SELECT other
-                UNION
-                SELECT e.parent_seq FROM up JOIN kr_task_edge e ON e.task_flow_id = flow AND e.task_exec_seq = up.seq
-                    JOIN kr_task_stat p ON p.task_flow_id = flow AND p.task_exec_seq = up.seq AND p.exec_status = 0)
-            SELECT EXISTS (SELECT FROM up WHERE up.seq = child) INTO circle;
-            IF circle THEN
-                parent := other;
-                EXIT;
-            END IF;
-        END LOOP;
     END IF;
 END $$;

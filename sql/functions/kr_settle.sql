@@ -12,10 +12,12 @@ DECLARE
     edged  boolean[];
     bare   boolean;
     adopted boolean := false;
+    new_in text[];
 BEGIN
     LOOP
-        SELECT array_agg(l.ctid), array_agg(l.f), array_agg(l.s), array_agg(l.w), array_agg(l.e), bool_or(l.bare) INTO rows_, kflows, kseqs, waited, edged, bare
-        FROM (SELECT t.ctid, t.task_flow_id f, t.task_exec_seq s, t.waits_seq w, k.e, t.registered_ts IS NULL OR t.name IS NULL AS bare
+        SELECT array_agg(l.ctid), array_agg(l.f), array_agg(l.s), array_agg(l.w), array_agg(l.e), array_agg(DISTINCT l.f) FILTER (WHERE l.e OR l.gate IS NULL), bool_or(l.bare)
+            INTO rows_, kflows, kseqs, waited, edged, new_in, bare
+        FROM (SELECT t.ctid, t.task_flow_id f, t.task_exec_seq s, t.waits_seq w, t.gate, k.e, t.registered_ts IS NULL OR t.name IS NULL AS bare
               FROM unnest(flows, seqs, edges_changed) k (f, s, e) JOIN kr_task_stat t ON t.task_flow_id = k.f AND t.task_exec_seq = k.s
               WHERE t.exec_status + 0 = 0 ORDER BY 2, 3 FOR UPDATE OF t SKIP LOCKED) l;
         EXIT WHEN bare IS NOT TRUE OR adopted;
@@ -25,8 +27,12 @@ BEGIN
     IF cardinality(flows) > coalesce(cardinality(rows_), 0) THEN
         INSERT INTO kr_recount (kind, task_flow_id, task_exec_seq)
             SELECT CASE WHEN k.e THEN 'edge' ELSE 'task' END, k.f, k.s
-            FROM unnest(flows, seqs, edges_changed) k (f, s, e) JOIN kr_task_stat t ON t.task_flow_id = k.f AND t.task_exec_seq = k.s
-            WHERE t.exec_status + 0 = 0 AND NOT EXISTS (SELECT FROM unnest(kflows, kseqs) l (f, s) WHERE l.f = k.f AND l.s = k.s);
+            FROM (SELECT k.* FROM unnest(flows, seqs, edges_changed) k EXCEPT SELECT l.* FROM unnest(kflows, kseqs, edged) l) k (f, s, e)
+                JOIN kr_task_stat t ON t.task_flow_id = k.f AND t.task_exec_seq = k.s
+            WHERE t.exec_status + 0 = 0;
+    END IF;
+    IF new_in IS NOT NULL THEN
+        PERFORM kr_break_circle(n) FROM unnest(new_in) n;
     END IF;
     RETURN QUERY
     WITH mine AS MATERIALIZED (          -- most have no parent left: the full look is for the others
@@ -37,28 +43,23 @@ BEGIN
                 SELECT FROM kr_task_edge e WHERE e.task_flow_id = k.f AND e.task_exec_seq = k.s AND e.parent_seq >= '-Infinity'
                 AND coalesce((SELECT p.exec_status FROM kr_task_stat p WHERE p.task_flow_id = e.task_flow_id AND p.task_exec_seq = e.parent_seq), -1) <> ALL (e.counts))
             AS blocked
-        FROM unnest(rows_, kflows, kseqs, waited, edged) k (row_, f, s, w, e)),
+        FROM unnest(rows_, kflows, kseqs, waited) k (row_, f, s, w)),
     looked AS MATERIALIZED (
-        SELECT m.row_, m.f, m.s, p.parent, p.again, p.circle, t.program IS NULL AS gone, CASE WHEN t.gate = 'slot' THEN t.limits END AS inside
+        SELECT m.row_, m.f, m.s, p.parent, p.again, t.program IS NULL AS fault, CASE WHEN t.gate = 'slot' THEN t.limits END AS inside
         FROM mine m JOIN kr_task_stat t ON t.ctid = m.row_
-            LEFT JOIN LATERAL (SELECT o.* FROM kr_open_parent(m.f, m.s, m.w, m.e) o WHERE m.blocked OFFSET 0) p ON true),
-    judged AS MATERIALIZED (        -- of those that find themselves in a circle one stops, and the others look again
-        SELECT l.*, CASE WHEN l.circle AND NOT EXISTS (SELECT FROM looked x WHERE x.circle AND x.f = l.f AND x.s < l.s) THEN 'Circle'
-            WHEN l.gone THEN 'StepGone' END AS fault FROM looked l),
+            LEFT JOIN LATERAL (SELECT o.* FROM kr_open_parent(m.f, m.s, m.w) o WHERE m.blocked OFFSET 0) p ON true),
     later AS (
-        INSERT INTO kr_recount (kind, task_flow_id, task_exec_seq)
-            SELECT CASE WHEN j.circle THEN 'edge' ELSE 'task' END, j.f, j.s FROM judged j WHERE (j.again OR j.circle) AND j.fault IS NULL),
+        INSERT INTO kr_recount (kind, task_flow_id, task_exec_seq) SELECT 'task', l.f, l.s FROM looked l WHERE l.again),
     stopped AS (
         UPDATE kr_task_stat t SET exec_status = 2, outcome = 'invalid', claim_id = gen_random_uuid(), gate = NULL, waits_seq = NULL, waits_for = NULL,
-            suspended_ts = clock_timestamp(), error = jsonb_build_object('type', l.fault, 'message', CASE l.fault
-                WHEN 'Circle' THEN format('task %s waits for task %s, which waits for it: a circle; delete one of the edges and set exec_status to 0', l.s, l.parent)
-                ELSE format('the workflow %s has no step %s, and the row names no program: write one of them and set exec_status to 0', t.task_id, t.task_seq) END)
-        FROM judged l WHERE t.ctid = l.row_ AND l.fault IS NOT NULL
+            suspended_ts = clock_timestamp(), error = jsonb_build_object('type', 'StepGone', 'message', format(
+                'the workflow %s has no step %s, and the row names no program: write one of them and set exec_status to 0', t.task_id, t.task_seq))
+        FROM looked l WHERE t.ctid = l.row_ AND l.fault
         RETURNING l.inside),
     settled AS (
         UPDATE kr_task_stat t SET waits_seq = l.parent,
             (gate, waits_for) = (SELECT g.gate, g.waits_for FROM kr_gate(l.parent, t.run_after, t.task_id, t.program, t.limits) g)
-        FROM judged l WHERE t.ctid = l.row_ AND l.fault IS NULL
+        FROM looked l WHERE t.ctid = l.row_ AND NOT l.fault
         RETURNING t.gate, t.limits, t.program, t.run_order, t.rank, t.task_exec_seq, t.task_flow_id, l.inside),
     left_ AS (          -- who goes back from a slot leaves room in its limits
         INSERT INTO kr_recount (kind, name) SELECT DISTINCT 'limit', n FROM (

@@ -569,8 +569,8 @@ async def test_a_circle_closed_behind_a_parent_that_still_runs_is_found(engine: 
     await engine.finish(claim)
     await engine.look()
 
-    assert await statuses(connection, "f") == {1: 3, 2: 0, 3: 2, 4: 0}
-    assert "task 3 waits for task 2" in await circle(connection, "f", 3)
+    assert await statuses(connection, "f") == {1: 3, 2: 2, 3: 0, 4: 0}
+    assert "task 2 waits for task 4" in await circle(connection, "f", 2)
 
 
 async def test_a_circle_closed_while_one_of_it_runs_is_found_when_that_one_is_tried_again(engine: Engine, connection: Connection) -> None:
@@ -886,3 +886,28 @@ async def test_the_seeds_positional_inserts_run_unchanged(engine: Engine, connec
     assert sorted(order) == sorted([("by-hand", Decimal(1)), ("by-hand", Decimal(2)), (flow, Decimal(1)), (flow, Decimal(2))])
     assert (await row(connection, flow, 2))["parameters"] == '{"SLEEP_TIME_SECOND": "3"}'
     assert isinstance((await engine.store.flows.tasks(flow))[0].worker, UUID | None)
+
+
+@pytest.mark.timeout(60)
+async def test_a_hand_written_chain_of_1_500_in_mixed_numbers_and_a_circle_at_its_end_keep_no_cycle_busy_for_long(
+    engine: Engine, connection: Connection
+) -> None:
+    await write(connection, "g", 1)
+    await connection.execute("""
+        SELECT setseed(0.5);
+        CREATE TABLE place AS SELECT row_number() OVER (ORDER BY random())::integer AS n, g AS seq FROM generate_series(1, 1500) g;
+        INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, parameters, program)
+            SELECT 'f', p.seq, coalesce(b.seq, -1), 'by_hand', 1, 0, '{}', 'Ok' FROM place p LEFT JOIN place b ON b.n = p.n - 1;
+        INSERT INTO kr_task_edge (task_flow_id, parent_seq, task_exec_seq)
+            SELECT 'f', p.seq, b.seq FROM place p, place b WHERE p.n = 1500 AND b.n = 1000;
+    """)
+    longest, claimed = timedelta(), 0
+    for _ in range(1_000):
+        began = datetime.now(UTC)
+        answer = await engine.turn(slots=10, look=True)
+        longest, claimed = max(longest, datetime.now(UTC) - began), claimed + len(answer.claimed)
+        if answer.sleep_seconds is None:
+            break
+
+    assert (claimed, longest < timedelta(seconds=3)) == (2, True)
+    assert await connection.fetchval("SELECT count(*) FROM kr_task_stat WHERE exec_status = 2") == 1
