@@ -15,6 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
+import asyncpg
+
 from flower.core import log
 from flower.core.errors import FlowerError
 from flower.database.pool import Pool
@@ -41,13 +43,13 @@ class Lease:
 
 
 class Heartbeat:
-    """The beat of *worker*. *on_lost* is called on the main loop, once: the lease was lost, or ran out unrenewed."""
+    """The beat of *worker*. *on_lost* is called on the main loop, once: the lease was lost, or would end before long unrenewed."""
 
     def __init__(self, *, url: str, schema: str, worker: UUID, lease: Lease, on_lost: Callable[[str], None]) -> None:
         self._url, self._schema, self._worker, self._lease = url, schema, worker, lease
         self._main, self._on_lost = asyncio.get_running_loop(), on_lost
         self._main_thread = threading.get_ident()
-        self._stop_asked = False
+        self._stop_asked = self._is_lost = False
         self._stopped: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
         self._signed_at = time.monotonic()
         # The lease counts from now: the row was written a moment ago.
@@ -77,11 +79,11 @@ class Heartbeat:
         pool = Pool(self._url, role="heartbeat", schema=self._schema, worker=str(self._worker), size=1)
         try:
             async with asyncio.TaskGroup() as group:
-                both = [group.create_task(self._beat(Workers(pool))), group.create_task(self._watch())]
+                duties = [group.create_task(duty) for duty in (self._beat(Workers(pool)), self._fence(), self._watch())]
                 if not self._stop_asked:
                     await stopped.wait()
-                for one in both:
-                    one.cancel()
+                for duty in duties:
+                    duty.cancel()
         finally:
             await pool.close()
 
@@ -99,12 +101,22 @@ class Heartbeat:
                     _log.warning("workers.swept", lost=lost, taken_back=swept.taken_back, poisoned=swept.poisoned)
             except FlowerError as error:
                 _log.warning("beat.missed", message=str(error))
-            if _boot_time() - self._renewed_at > self._lease.own_seconds:
-                self._tell("the lease could not be renewed in time")
-                return
+            except asyncpg.PostgresError as error:
+                # Somebody's trigger, or a right that was taken: without a beat this worker would be given up while it works.
+                _log.error("beat.failed", sqlstate=error.sqlstate, message=str(error))
             await asyncio.sleep(self._lease.beat_seconds * random.uniform(0.9, 1))  # noqa: S311 - dice, not secrets
 
+    async def _fence(self) -> None:
+        """Tell in time that the lease was not renewed. Apart from the beat: that may be waiting for an answer which never comes."""
+        while (left := self._renewed_at + self._lease.own_seconds - _boot_time()) > 0:  # noqa: ASYNC110 - no clock rings
+            # Not at once to the end: this sleep, unlike the lease, stands still while the machine does.
+            await asyncio.sleep(min(left, self._lease.beat_seconds))
+        self._tell("the lease could not be renewed in time")
+
     def _tell(self, why: str) -> None:
+        if self._is_lost:
+            return
+        self._is_lost = True
         with suppress(RuntimeError):  # the main loop has ended meanwhile
             self._main.call_soon_threadsafe(self._on_lost, why)
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from uuid import uuid4
 
+import asyncpg
+
 from flower.core import log
 from flower.core.errors import ConfigurationError, DatabaseLost
 from flower.database.listener import Listener
@@ -156,7 +158,12 @@ class Life:
         """Ask every few seconds whether there is work that no bell announced, and whether the bell is heard at all."""
         while True:
             await asyncio.sleep(self._plan.probe_seconds)
-            if not await self._listener.prove(self._ask, deadline_seconds=min(3.0, self._plan.probe_seconds)):
+            try:
+                is_heard = await self._listener.prove(self._ask, deadline_seconds=min(3.0, self._plan.probe_seconds))
+            except asyncpg.PostgresError as error:
+                _log.error("probe.failed", sqlstate=error.sqlstate, message=str(error))
+                is_heard = False
+            if not is_heard:
                 self._dispatcher.ring()  # deaf: then this is the poll
 
     async def _ask(self, nonce: str) -> None:
