@@ -28,6 +28,8 @@ _LOOK_SECONDS = 0.05
 _START_OVER_SECONDS = 1.0
 # A timer of the loop cannot be set for the year 20000.
 _LONGEST_REST_SECONDS = 86_400.0
+# Classes of what PostgreSQL says of one value: data, integrity, size; and what a user's own trigger raises.
+_OF_ONE_OUTCOME = frozenset({"22", "23", "54", "P0"})
 
 _log = log.get()
 
@@ -211,7 +213,7 @@ class Dispatcher:
 
     async def _stay(self, error: DatabaseLost | ConfigurationError | asyncpg.PostgresError, backoff: Backoff) -> None:
         if isinstance(error, asyncpg.PostgresError):
-            if (error.sqlstate or "")[:2] in {"22", "23", "54"} and not self._careful:
+            if (error.sqlstate or "")[:2] in _OF_ONE_OUTCOME and not self._careful:
                 self._careful = True
                 return
             _log.error("cycle.failed", sqlstate=error.sqlstate, message=str(error))

@@ -33,7 +33,7 @@ BEGIN
             FOR i IN 1 .. cardinality(flows) LOOP
                 BEGIN
                     one := kr_record(flows[i:i], seqs[i:i], claims[i:i], statuses[i:i], outcomes[i:i], payloads[i:i], delays[i:i], unharmed[i:i]);
-                EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded THEN
+                EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded OR raise_exception THEN
                     one := kr_record(flows[i:i], seqs[i:i], claims[i:i], '{2}', '{failed}',
                         '{"{\"type\": \"Unstorable\", \"message\": \"the task ended, but PostgreSQL could not store what it returned\"}"}', '{NULL}', '{false}');
                     RETURN QUERY SELECT 'unstorable', flows[i], seqs[i], NULL, NULL, NULL, NULL, NULL::integer, claims[i], NULL::float8, NULL::integer, NULL::float8;

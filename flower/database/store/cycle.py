@@ -54,7 +54,7 @@ class Cycle:
         """Record *outcomes*, release who waited for them, and claim up to *slots* tasks, from *position* on.
 
         *look*: also take up what others changed. *careful*: one outcome at a time, after a call that a value had made fail.
-        Raises asyncpg.PostgresError of class 22, 23 or 54 if a value cannot be stored; nothing of the call is done then.
+        Raises asyncpg.PostgresError of class 22, 23, 54 or P0 if a value cannot be stored; nothing of the call is done then.
         """
         claims = [outcome.claim for outcome in outcomes]
         rows = await self._pool.fetch(
