@@ -9,17 +9,15 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import structlog
 
 from flower.core.errors import ConfigurationError
-from flower.database.binaries import find_programs, installed_programs
+from flower.database.binaries import installed_programs
 from flower.database.cluster import Cluster, Postmaster
 from flower.database.owners import Owners, write_private
 
@@ -39,14 +37,6 @@ class Server:
     restarts: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A program to run: its arguments, and what must be in its environment besides ours (the password stands there, not in the arguments)."""
-
-    arguments: tuple[str, ...]
-    environment: dict[str, str] = field(repr=False)
-
-
 def find(start: Path) -> Path | None:
     """Return the `.flower/` folder of *start*: there, or in the nearest folder above it; None if there is none."""
     start = start.absolute()
@@ -56,21 +46,6 @@ def find(start: Path) -> Path | None:
 def url_of(folder: Path) -> str:
     """Return the URL, with password, of the server in *folder*, whether it runs or not. Raises ConfigurationError where there is none."""
     return Cluster(folder).url
-
-
-def psql_command(folder: Path) -> Command:
-    """Return how to open psql on the server in *folder*: our own psql, else the system's. Raises ConfigurationError if there is neither."""
-    return _psql(url_of(folder))
-
-
-def _psql(url: str) -> Command:
-    ours = find_programs()
-    program = str(ours / "psql") if ours and (ours / "psql").is_file() else shutil.which("psql")
-    if program is None:
-        raise ConfigurationError('there is no psql here: pip install "flower-workflow[embedded]", or install PostgreSQL\'s client')
-    parts = urlsplit(url)
-    environment = {"PGHOST": parse_qs(parts.query)["host"][0], "PGPORT": "5432", "PGDATABASE": parts.path[1:]}
-    return Command((program,), {**environment, "PGUSER": parts.username or "", "PGPASSWORD": parts.password or ""})
 
 
 @asynccontextmanager

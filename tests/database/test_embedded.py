@@ -391,20 +391,6 @@ def test_programs_that_the_service_user_cannot_reach_are_copied_once(own_folder:
     assert [path.name for path in state_folder.iterdir()] == [copy.relative_to(state_folder).parts[0]]
 
 
-async def test_psql_opens_without_the_password_in_its_arguments(made: Path) -> None:
-    command = embedded.psql_command(made)
-    secret = (made / "password").read_text().strip()
-    assert all(secret not in argument for argument in command.arguments)
-
-    async with embedded.running(made):
-        child = await asyncio.create_subprocess_exec(
-            *command.arguments, "-Atc", "SELECT current_user", env=os.environ | command.environment, stdout=asyncio.subprocess.PIPE
-        )
-        said, _ = await child.communicate()
-
-    assert said == b"flower\n"
-
-
 def test_the_folder_is_found_from_below_and_not_made(tmp_path: Path) -> None:
     below = tmp_path / "a" / "b"
     below.mkdir(parents=True)
