@@ -6,10 +6,11 @@ CREATE OR REPLACE FUNCTION kr_register(workflow text, given jsonb, options jsonb
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
-    key       text := options ->> 'idempotencyKey';
-    priority  numeric := kr_priority(options);
-    run_at    timestamptz := kr_run_at(options);
-    request   jsonb := jsonb_build_object('parameters', given, 'options', options - 'idempotencyKey');
+    key       text;
+    priority  numeric;
+    run_at    timestamptz;
+    request   jsonb;
+    now_      timestamptz := clock_timestamp();      -- one for all tasks: within a flow their depth decides who goes first
     steps     integer;
     chained   boolean;
     twice     text;
@@ -21,6 +22,10 @@ DECLARE
 BEGIN
     duplicate := false;
     PERFORM kr_check_order(workflow, given, options);
+    key := options ->> 'idempotencyKey';
+    priority := kr_priority(options);
+    run_at := kr_run_at(options);
+    request := jsonb_build_object('parameters', given, 'options', options - 'idempotencyKey');
     SELECT count(*), bool_and(d.depends_on IS NULL) INTO steps, chained FROM ms_task_definition d WHERE d.task_id = workflow;
     IF steps = 0 THEN
         RAISE EXCEPTION 'no tasks registered' USING ERRCODE = 'FL404', DETAIL = '[]';
@@ -34,8 +39,8 @@ BEGIN
     END IF;
 
     flow_id := flower_uuid7();
-    INSERT INTO kr_flow_stat (task_flow_id, task_id, task_priority, idempotency_key, request)
-        SELECT flow_id, workflow, coalesce(priority, d.task_priority), key, CASE WHEN key IS NOT NULL THEN request END
+    INSERT INTO kr_flow_stat (task_flow_id, task_id, task_priority, registered_ts, idempotency_key, request)
+        SELECT flow_id, workflow, coalesce(priority, d.task_priority), now_, key, CASE WHEN key IS NOT NULL THEN request END
         FROM ms_task_definition d WHERE d.task_id = workflow ORDER BY d.task_seq LIMIT 1
         ON CONFLICT (task_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING;
     IF NOT FOUND THEN
@@ -61,7 +66,7 @@ BEGIN
     INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, task_priority, parameters, registered_ts,
             name, program, run_after, limits, rank, waits_seq, gate, waits_for)
         SELECT flow_id, s.n, coalesce(e.parent, -1), workflow, s.task_seq, 0, coalesce(priority, s.task_priority),
-            kr_step_parameters(s.pairs, s.parameters, s.program, given, taken)::json, clock_timestamp(),
+            kr_step_parameters(s.pairs, s.parameters, s.program, given, taken)::json, now_,
             s.name, s.program, run_at, s.limits, -depths[s.n], e.parent, nullif(nullif(g.gate, 'pause'), 'program'), CASE g.gate WHEN 'limit' THEN g.waits_for END
         FROM (SELECT d.task_seq, d.task_priority, d.program, d.parameters, d.limits, row_number() OVER (ORDER BY d.task_seq)::integer AS n,
                   coalesce(d.name, left(d.program || coalesce('-' || nullif(row_number() OVER (PARTITION BY d.program, d.name IS NULL ORDER BY d.task_seq), 1), ''), 256)) AS name,
