@@ -14,14 +14,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import structlog
-
+from flower.core import log
 from flower.core.errors import ConfigurationError
 from flower.database.binaries import installed_programs
 from flower.database.cluster import Cluster, Postmaster
 from flower.database.owners import Owners, write_private
 
-log = structlog.get_logger()
+_log = log.get()
 
 NAME = ".flower"
 _LOOK_AGAIN_SECONDS = 0.25
@@ -97,7 +96,7 @@ def _prepare(folder: Path) -> None:
 async def _keep(server: Server, cluster: Cluster, owners: Owners, master: Postmaster) -> None:
     while True:
         await _end_of(master)
-        log.warning("postgres.lost", pid=master.process.pid, reason=cluster.last_words())
+        _log.warning("postgres.lost", pid=master.process.pid, reason=cluster.last_words())
         pause = _FIRST_PAUSE_SECONDS
         while True:
             try:
@@ -106,11 +105,11 @@ async def _keep(server: Server, cluster: Cluster, owners: Owners, master: Postma
                 break
             except (ConfigurationError, OSError) as error:
                 # A full disk, say: whoever makes room finds us trying.
-                log.error("postgres.not_restarted", reason=str(error))  # noqa: TRY400 - the sentence says it all
+                _log.error("postgres.not_restarted", reason=str(error))
                 await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter
                 pause = min(_LONGEST_PAUSE_SECONDS, pause * 2)
         server.restarts += 1
-        log.warning("postgres.restarted", pid=master.process.pid)
+        _log.warning("postgres.restarted", pid=master.process.pid)
 
 
 async def _end_of(master: Postmaster) -> None:

@@ -12,12 +12,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from uuid import uuid4
 
-import structlog
-
+from flower.core import log
 from flower.database.errors import translate
 from flower.database.pool import Connection, connect
 
-log = structlog.get_logger()
+_log = log.get()
 
 PROBE_CHANNEL = "flower_probe"
 _NEW = "not connected yet"
@@ -104,7 +103,7 @@ class Listener:
         if connection.is_closed():
             ended.set()
         if self._state != _NEW:
-            log.info("listener.back", was=self._state)
+            _log.info("listener.back", was=self._state)
         self._state = "ok"
         # Notifications sent while we were away are lost: ring once, the database knows the rest.
         for channel in self._channels:
@@ -119,7 +118,7 @@ class Listener:
 
     def _report(self, reason: str) -> None:
         if self._state == "ok":
-            log.warning("listener.lost", reason=reason)
+            _log.warning("listener.lost", reason=reason)
         self._state = reason
 
     def _cut(self) -> None:

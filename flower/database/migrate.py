@@ -12,15 +12,15 @@ from itertools import count
 from typing import Literal, TypeAlias
 
 import asyncpg
-import structlog
 
+from flower.core import log
 from flower.core.errors import ConfigurationError, SchemaTooNew
 from flower.database import queries
 from flower.database.errors import translate
 from flower.database.pool import OLDEST_SERVER, Connection, connect
 from flower.database.queries import Functions, Migration
 
-log = structlog.get_logger()
+_log = log.get()
 
 State: TypeAlias = Literal["current", "empty", "behind", "newer"]
 
@@ -69,7 +69,7 @@ async def migrate(
         try:
             return await plan.apply(target)
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
-            log.warning("schema.lock_waited", turns=turn + 1, reason=str(error))
+            _log.warning("schema.lock_waited", turns=turn + 1, reason=str(error))
             await asyncio.sleep(random.uniform(0, min(_LONGEST_PAUSE_SECONDS, 0.05 * 2 ** min(turn, 10))))  # noqa: S311 - jitter
         except asyncpg.InsufficientPrivilegeError as error:
             advice = f"GRANT CREATE ON SCHEMA {schema} to it, or run `python -m flower migrate` as the owner"
