@@ -17,7 +17,7 @@ from flower.core import log
 from flower.core.errors import ConfigurationError, SchemaTooNew
 from flower.database import queries
 from flower.database.errors import translate
-from flower.database.pool import OLDEST_SERVER, Connection, connect
+from flower.database.pool import Connection, connect
 from flower.database.queries import Functions, Migration
 
 _log = log.get()
@@ -60,9 +60,6 @@ async def migrate(
         finally:
             connection.terminate()
     plan = _Plan(schema, queries.migrations() if migrations is None else migrations, queries.functions() if functions is None else functions)
-    version = target.get_server_version().major
-    if version < OLDEST_SERVER:
-        raise ConfigurationError(f"this server is PostgreSQL {version}; Flower needs {OLDEST_SERVER} or newer")
     if await plan.missing(target) == ([], False):
         return []
     for turn in count():

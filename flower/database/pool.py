@@ -21,8 +21,6 @@ from flower.core.errors import ConfigurationError, DatabaseLost
 from flower.database.errors import translate
 from flower.database.url import parse, shown
 
-__all__ = ["Connection", "Pool", "connect", "shown", "translate"]
-
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 OLDEST_SERVER = 15

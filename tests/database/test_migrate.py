@@ -12,7 +12,6 @@ import asyncpg
 import pytest
 
 from flower.core.errors import ConfigurationError, SchemaTooNew
-from flower.database import migrate as migrate_module
 from flower.database.migrate import migrate, schema_state
 from flower.database.pool import Connection, connect
 from flower.database.queries import Functions, Migration
@@ -171,13 +170,6 @@ async def test_a_role_that_may_only_use_a_migrated_database_passes_and_one_that_
         await connection.close()
     finally:
         await admin.execute(f"DROP ROLE {role}")
-
-
-async def test_a_server_that_is_too_old_is_refused(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migrate_module, "OLDEST_SERVER", 99)
-
-    with pytest.raises(ConfigurationError, match="Flower needs 99"):
-        await migrate(empty_database_url, migrations=[ONE], functions=FIRST)
 
 
 async def test_a_missing_database_is_a_sentence(server_url: str) -> None:

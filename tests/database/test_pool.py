@@ -18,8 +18,9 @@ import pytest
 
 from flower.core.errors import ConfigurationError, DatabaseLost
 from flower.database import pool as pool_module
-from flower.database.pool import Connection, Pool, connect, shown, translate
-from flower.database.url import parse
+from flower.database.errors import translate
+from flower.database.pool import Connection, Pool, connect
+from flower.database.url import parse, shown
 from tests.conftest import TEST_DATABASE_URL, with_database
 from tests.database.routes import tcp_route
 
