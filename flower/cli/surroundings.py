@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ def read(**options: object) -> Settings:
     """Return the settings of the environment with *options* on top (None: not given)."""
     from flower.core.settings import read_settings
 
-    return read_settings(os.environ, **options)
+    return read_settings(**options)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

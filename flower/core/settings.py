@@ -47,20 +47,20 @@ class Settings(BaseSettings):
         return self.host in {"127.0.0.1", "::1", "localhost"}
 
 
-def read_settings(environ: Mapping[str, str] = os.environ, **overrides: object) -> Settings:
-    """Return the settings of *environ*, with *overrides* (those that are not None) on top.
+def read_settings(**overrides: object) -> Settings:
+    """Return the settings of the environment, with *overrides* (those that are not None) on top.
 
     Without FLOWER_DATABASE_URL the ancestor's DB_USER, DB_PASS, DB_HOST, DB_PORT and DB_NAME are honoured.
     Raises ConfigurationError for a name that no setting has, and for a value that does not fit.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields if name != "schema_name"} | {PREFIX + "SCHEMA"}
-    for name in environ:
+    for name in os.environ:
         if name.startswith(PREFIX) and name not in known:
             near = get_close_matches(name, known, n=1)
             raise ConfigurationError(f"{name} is no setting of Flower" + (f"; did you mean {near[0]}?" if near else ""))
     given = {name: value for name, value in overrides.items() if value is not None}
-    if "database_url" not in given and PREFIX + "DATABASE_URL" not in environ:
-        given["database_url"] = _ancestor_url(environ)
+    if "database_url" not in given and PREFIX + "DATABASE_URL" not in os.environ:
+        given["database_url"] = _ancestor_url(os.environ)
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
@@ -73,6 +73,7 @@ def read_settings(environ: Mapping[str, str] = os.environ, **overrides: object) 
 def _ancestor_url(environ: Mapping[str, str]) -> str | None:
     if not any(environ.get(name) for name in ("DB_HOST", "DB_NAME", "DB_USER")):
         return None
-    user, password = quote(environ.get("DB_USER") or "flower", safe=""), environ.get("DB_PASS")
-    login = f"{user}:{quote(password, safe='')}" if password else user
-    return f"postgresql://{login}@{environ.get('DB_HOST') or 'localhost'}:{environ.get('DB_PORT') or '5432'}/{quote(environ.get('DB_NAME') or 'flower', safe='')}"
+    user, password, name = environ.get("DB_USER") or "flower", environ.get("DB_PASS"), environ.get("DB_NAME") or "flower"
+    login = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
+    place = f"{environ.get('DB_HOST') or 'localhost'}:{environ.get('DB_PORT') or '5432'}"
+    return f"postgresql://{login}@{place}/{quote(name, safe='')}"
