@@ -12,7 +12,8 @@ FlowerError
 │   └── RequestRefused     any other 4xx of the HTTP interface
 ├── ConfigurationError     the surroundings are at fault, waiting does not help: exit status 78
 │   ├── SchemaTooNew
-│   └── ModuleProblem
+│   ├── ModuleProblem
+│   └── PortInUse           in flower.cli.ports
 ├── DatabaseLost           the database cannot be reached just now: HTTP 503, tried again for ever
 ├── TaskError              one attempt of a task cannot go on: it stands in the task's error column
 │   ├── InvalidParameters  its parameters do not fit its function
@@ -49,8 +50,6 @@ class ConfigurationError(FlowerError):
 
 class DatabaseLost(FlowerError):
     """The database cannot be reached just now, or did not say whether it did what it was asked."""
-
-    status = 503
 
 
 class UnknownWorkflow(UsageError):
@@ -112,6 +111,9 @@ class FieldError:
     path: str
     message: str
 
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
 
 class Invalid(UsageError):
     """The request has the right form and the wrong content. *errors*: what is wrong, field by field."""
@@ -119,7 +121,7 @@ class Invalid(UsageError):
     status = 422
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
-        super().__init__("; ".join(f"{error.path}: {error.message}" if error.path else error.message for error in errors))
+        super().__init__("; ".join(map(str, errors)))
         self.errors = tuple(errors)
 
 
@@ -146,9 +148,8 @@ class SchemaTooNew(ConfigurationError):
     """The database was migrated by a newer Flower."""
 
     def __init__(self, found: str, known: str) -> None:
-        super().__init__(
-            f"this database has schema {found}, written by a newer Flower; this one knows up to {known}: upgrade it (pip install --upgrade flower-workflow)"
-        )
+        advice = "upgrade it (pip install --upgrade flower-workflow)"
+        super().__init__(f"this database has schema {found}, written by a newer Flower; this one knows up to {known}: {advice}")
         self.found, self.known = found, known
 
 
@@ -164,8 +165,7 @@ class InvalidParameters(TaskError):
     """The parameters of a task do not fit its function; it was not called. *errors*: what is wrong, parameter by parameter."""
 
     def __init__(self, task: str, errors: Sequence[FieldError]) -> None:
-        listed = "; ".join(f"{error.path}: {error.message}" if error.path else error.message for error in errors)
-        super().__init__(f"the parameters do not fit {task}: {listed}")
+        super().__init__(f"the parameters do not fit {task}: {'; '.join(map(str, errors))}")
         self.task, self.errors = task, tuple(errors)
 
 
