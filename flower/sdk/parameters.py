@@ -19,27 +19,14 @@ from flower.core.errors import FieldError, Invalid, InvalidParameters, NotJson
 from flower.core.model import Json
 from flower.core.strict import below, loads
 from flower.sdk import hints
-from flower.sdk.results import RESULT_LIMIT_BYTES, encode_result
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
-
-    from flower.sdk.task import Task
-
-__all__ = ["PARAMETERS_LIMIT_BYTES", "RESULT_LIMIT_BYTES", "Parameters", "decode", "encode_result"]
 
 PARAMETERS_LIMIT_BYTES = 256 * 1024
 
 _MOST_ERRORS_PER_PARAMETER = 5
 _NATIVE = frozenset({str, int, bool, float, dict, list})
-
-
-def decode(task: Task[..., Any, Any], text: str) -> dict[str, Any]:
-    """Return the keyword arguments for *task* that *text*, the JSON of its row, stands for. `null` counts as `{}`.
-
-    Raises InvalidParameters, and nothing else, naming every parameter that is missing, unknown or of a wrong type.
-    """
-    return task.parameters.decode(text)
 
 
 class Parameters:
@@ -50,13 +37,11 @@ class Parameters:
         self._converters: dict[str, Callable[[Json], Any]] = {}
         self._any_other: Callable[[Json], Any] | None = None
         self._copied: dict[str, Any] = {}
-        self.hints: dict[str, Any] = {}
         for parameter in signature.parameters.values():
             hint = types.get(parameter.name, Any)
             if parameter.kind is inspect.Parameter.VAR_KEYWORD:
                 self._any_other = _converter(hint)
                 continue
-            self.hints[parameter.name] = hint
             self._converters[parameter.name] = _converter(hint)
             if _is_mutable(parameter.default):
                 self._copied[parameter.name] = parameter.default
@@ -65,7 +50,10 @@ class Parameters:
         self._takes_nothing = not self.requires and not self._copied
 
     def decode(self, text: str) -> dict[str, Any]:
-        """Return the arguments that *text* stands for. Raises InvalidParameters."""
+        """Return the keyword arguments that *text*, the JSON of a row, stands for. `null` counts as `{}`.
+
+        Raises InvalidParameters, and nothing else, naming every parameter that is missing, unknown or of a wrong type.
+        """
         if text == "{}" and self._takes_nothing:
             return {}
         arguments: dict[str, Any] = {}

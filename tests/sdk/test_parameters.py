@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from flower.core.errors import InvalidParameters
-from flower.sdk.parameters import PARAMETERS_LIMIT_BYTES, decode
+from flower.sdk.parameters import PARAMETERS_LIMIT_BYTES
 from flower.sdk.task import Task
 
 if TYPE_CHECKING:
@@ -71,12 +71,12 @@ def of_hint(hint: Any) -> Task[..., Any, Any]:
 
 
 def one(hint: Any, value: Any) -> Any:
-    return decode(of_hint(hint), json.dumps({"x": value}))["x"]
+    return of_hint(hint).parameters.decode(json.dumps({"x": value}))["x"]
 
 
 def refusal(fn: Callable[..., Any], text: str) -> str:
     with pytest.raises(InvalidParameters) as caught:
-        decode(made(fn), text)
+        made(fn).parameters.decode(text)
     return str(caught.value)
 
 
@@ -90,11 +90,11 @@ def nothing() -> None: ...
 
 
 def test_values_of_the_right_type_pass_as_they_are() -> None:
-    assert decode(made(resize), '{"url": "a", "width": 3}') == {"url": "a", "width": 3}
+    assert made(resize).parameters.decode('{"url": "a", "width": 3}') == {"url": "a", "width": 3}
 
 
 def test_null_counts_as_no_parameters() -> None:
-    assert decode(made(nothing), "null") == decode(made(nothing), "{}") == {}
+    assert made(nothing).parameters.decode("null") == made(nothing).parameters.decode("{}") == {}
 
 
 @pytest.mark.parametrize("text", ["[]", "3", '"x"', "true"])
@@ -116,7 +116,7 @@ def test_a_number_beyond_a_double_is_refused_with_its_name() -> None:
 def test_sixty_four_levels_in_a_value_are_the_limit(depth: int, is_fine: bool) -> None:
     text = '{"x": ' + "[" * depth + "]" * depth + "}"
     if is_fine:
-        assert decode(of_hint(Any), text)["x"] is not None
+        assert of_hint(Any).parameters.decode(text)["x"] is not None
     else:
         assert "64 levels" in refusal(of_hint(Any).fn, text)
 
@@ -125,7 +125,7 @@ def test_the_size_limit_names_size_limit_and_the_way_out() -> None:
     frame = len('{"x": ""}')
     text = '{"x": "' + "é" * ((PARAMETERS_LIMIT_BYTES - frame) // 2) + "a" + '"}'
     assert len(text.encode()) == PARAMETERS_LIMIT_BYTES
-    decode(of_hint(str), text)
+    of_hint(str).parameters.decode(text)
 
     assert re.search(r"262,145 bytes.*262,144.*pass a key or a path", refusal(of_hint(str).fn, text + " "))
 
@@ -145,7 +145,7 @@ def test_an_unknown_name_gets_near_names_or_all_names() -> None:
 
 
 def test_other_names_go_where_a_function_takes_any() -> None:
-    assert decode(made(free), '{"a": "1", "b": 2}') == {"a": 1, "b": 2}
+    assert made(free).parameters.decode('{"a": "1", "b": 2}') == {"a": 1, "b": 2}
     assert "a: Input should be a valid integer" in refusal(free, '{"a": "x"}')
 
 
@@ -209,7 +209,7 @@ def test_a_strict_model_takes_a_date_written_as_text() -> None:
 def test_a_parameter_without_a_hint_is_json() -> None:
     def fn(x) -> None: ...  # type: ignore[no-untyped-def]  # noqa: ANN001
 
-    assert decode(made(fn), '{"x": "[1]"}') == {"x": [1]}
+    assert made(fn).parameters.decode('{"x": "[1]"}') == {"x": [1]}
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_what_does_not_fit_is_refused_with_its_path(hint: Any, value: Any, path:
 def test_a_hint_that_only_type_checkers_know_counts_as_any_and_the_others_still_hold() -> None:
     def fn(x: Unknown, n: int) -> None: ...
 
-    assert decode(made(fn), '{"x": [1], "n": "2"}') == {"x": [1], "n": 2}
+    assert made(fn).parameters.decode('{"x": [1], "n": "2"}') == {"x": [1], "n": 2}
 
 
 def test_a_class_inside_the_function_around_is_found() -> None:
@@ -247,22 +247,22 @@ def test_a_class_inside_the_function_around_is_found() -> None:
 
     def fn(x: Inner) -> None: ...
 
-    assert decode(Task(fn, "t", "app.py:1", locals()), '{"x": {"n": 1}}') == {"x": Inner(1)}
+    assert Task(fn, "t", "app.py:1", locals()).parameters.decode('{"x": {"n": 1}}') == {"x": Inner(1)}
 
 
 def test_mutable_defaults_are_copied_for_each_call() -> None:
     def fn(a: list[list[int]] = [[]], b: tuple[list[int], ...] = ([],), c: deque[int] = deque(), d: tuple[int, ...] = ()) -> None: ...  # noqa: B006
 
-    first, second = decode(made(fn), "{}"), decode(made(fn), "{}")
+    first, second = made(fn).parameters.decode("{}"), made(fn).parameters.decode("{}")
     first["a"][0].append(1)
     first["b"][0].append(1)
     first["c"].append(1)
     assert second == {"a": [[]], "b": ([],), "c": deque()}
-    assert decode(made(fn), '{"a": [[2]]}')["a"] == [[2]]
+    assert made(fn).parameters.decode('{"a": [[2]]}')["a"] == [[2]]
 
 
 def test_a_default_is_left_to_the_function() -> None:
-    assert decode(made(resize), '{"url": "a"}') == {"url": "a"}
+    assert made(resize).parameters.decode('{"url": "a"}') == {"url": "a"}
 
 
 json_values = st.recursive(
@@ -275,7 +275,7 @@ def test_whatever_stands_in_the_row_nothing_but_our_error_comes(text: str) -> No
     def fn(x: int, n: str | None = None, p: Page | None = None, y: Decimal | float | bytes = 0) -> None: ...
 
     try:
-        arguments = decode(made(fn), text)
+        arguments = made(fn).parameters.decode(text)
     except InvalidParameters:
         return
     assert isinstance(arguments["x"], int)
