@@ -68,12 +68,15 @@ class Runner:
     def cancel(self, claim_id: UUID, reason: Reason) -> bool:
         """Ask the task that runs under *claim_id* to stop, for *reason*. False: it has not begun, or has ended.
 
-        Its coroutine gets CancelledError at its next await, and may finish nevertheless. A thread cannot be stopped: its `run`
+        Its coroutine gets CancelledError at its next await, once however often it is asked (a second one would cut its cleaning up
+        short), and may finish nevertheless. A thread cannot be stopped: its `run`
         returns at once, and the thread goes on (see `busy_threads`).
         """
         running = self._running.get(claim_id)
         if running is None:
             return False
+        if claim_id in self._asked:
+            return True
         self._asked[claim_id] = reason
         running.cancel(reason)
         return True

@@ -131,6 +131,8 @@ class Life:
     def _give_up(self, why: str) -> None:
         _log.error("worker.lost", worker=str(self.worker_id), why=why)
         self._lost = why
+        # Somebody else may run these tasks already: stop them at once, also while they have their grace. What they return would be refused.
+        self._dispatcher.cancel_all(Reason.LEASE_LOST)
         self._over.set()
 
     async def _until_over(self, stop: Stop) -> None:
@@ -140,9 +142,6 @@ class Life:
             one.cancel()
 
     async def _end(self, dispatching: asyncio.Task[None], stop: Stop) -> None:
-        if self._lost is not None:
-            # Somebody else may run these tasks already: stop them at once. What they return would be refused.
-            self._dispatcher.cancel_all(Reason.LEASE_LOST)
         await self._dispatcher.stop(0 if self._lost else self._plan.grace_seconds, stop.hurried)
         await asyncio.wait([dispatching], timeout=_HURRIED_SECONDS if stop.hurried.is_set() else _DRAIN_SECONDS)
         if not dispatching.done():

@@ -153,36 +153,46 @@ async def test_a_route_that_swallows_everything_for_a_while_loses_nothing(databa
     assert {(task["status"], task["tries"]) for task in tasks} == {(3, 1)}
 
 
-async def test_a_worker_that_is_cut_off_stops_its_tasks_before_its_lease_ends_and_begins_anew(database_url: str, connection: Connection) -> None:
-    entered, cancelled = asyncio.Event(), asyncio.Event()
-    cancelled_at = 0.0
+class Hold:
+    """A task that runs until it is cancelled, and notes when."""
 
-    async def hold() -> str:
-        nonlocal cancelled_at
-        if entered.is_set():
-            return "second"
-        entered.set()
+    def __init__(self) -> None:
+        self.entered, self.cancelled, self.cancelled_at, self.times = asyncio.Event(), asyncio.Event(), 0.0, 0
+
+    async def hold(self) -> int:
+        self.times += 1
+        if self.times > 1:
+            return self.times
+        self.entered.set()
         try:
             await asyncio.sleep(60)
-        except asyncio.CancelledError:
-            cancelled_at = time.time()
-            cancelled.set()
-            raise
-        return "first"
+        finally:
+            self.cancelled_at = time.time()
+            self.cancelled.set()
+        raise AssertionError("nobody cancelled it")
 
-    password = unquote(urlsplit(database_url).password or "")
-    async with tcp_route(database_url, password) as route, living(route.url, hold, lease=LONGER) as worker:
+
+@pytest.mark.parametrize("is_stopping", [False, True], ids=["working", "stopping"])
+async def test_a_worker_that_is_cut_off_stops_its_tasks_before_its_lease_ends(
+    database_url: str, connection: Connection, *, is_stopping: bool
+) -> None:
+    hold, password = Hold(), unquote(urlsplit(database_url).password or "")
+    async with tcp_route(database_url, password) as route, living(route.url, hold.hold, lease=LONGER, grace_seconds=600) as worker:
         await insert(connection, "hold")
-        await set_within(entered)
+        await set_within(hold.entered)
         first = worker.id
         route.passes.clear()
+        if is_stopping:
+            worker.stop.ask()
         lease_until = await connection.fetchval("SELECT extract(epoch FROM lease_until)::float8 FROM kr_worker")
-        await set_within(cancelled)
-        assert cancelled_at < lease_until
+        await set_within(hold.cancelled)
+        assert hold.cancelled_at < lease_until
         route.passes.set()
+        if is_stopping:
+            return
         (task,) = await stands(connection, 3, seconds=20)
         assert worker.id != first
-    assert (task["result"], task["attempt"]) == ('"second"', 2)
+    assert (task["result"], task["attempt"]) == ("2", 2)
 
 
 @pytest.mark.parametrize("role", ["engine", "heartbeat", "listener"])
