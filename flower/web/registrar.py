@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from flower.core.errors import FlowerError
 from flower.core.model import Order, Registered
 from flower.database.store.flows import Flows
 
@@ -65,5 +64,5 @@ class Registrar:
         for asked in batch:
             try:
                 asked.tell(await self._flows.register(asked.order))
-            except (FlowerError, asyncpg.PostgresError) as error:
+            except Exception as error:  # noqa: BLE001 - as above
                 asked.tell(error)

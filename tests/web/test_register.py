@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import zlib
 from io import BytesIO
 from typing import Any
 
+import asyncpg
 import pytest
 
 from flower.core.errors import DatabaseLost, FieldError, Invalid, KeyReused, UnknownWorkflow
@@ -387,3 +389,13 @@ async def test_a_lost_database_is_503_and_names_what_is_not_known(client: Client
     assert (answer.status, answer.headers["Retry-After"], said["status"]) == (503, "2", "failed")
     assert "idempotency key" in said["description"]
     assert "canary" not in said["description"]
+
+
+async def test_a_fault_in_the_second_look_at_an_order_is_answered_and_not_waited_for(client: Client, flows: Flows) -> None:
+    # The first look, at the whole batch, was refused; the memory's flows cannot do the second.
+    flows.raises = asyncpg.PostgresError("refused")
+
+    async with asyncio.timeout(5):
+        status, said = await post(client, "/register/example")
+
+    assert (status, said["status"]) == (500, "failed")
