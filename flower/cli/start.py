@@ -60,8 +60,9 @@ async def _start(order: Order, database: str | None, *, wait: bool, as_json: boo
 
 def _print_registered(order: Order, registered: Registered, *, as_json: bool) -> None:
     if as_json:
-        duplicate = {"duplicate": True} if registered.duplicate else {}
-        print_json({"status": "succeeded", "taskId": order.workflow, "taskFlowId": registered.flow_id, **duplicate})
+        from flower.web import shapes
+
+        print_json(shapes.registered(order.workflow, registered))
         return
     typer.echo(registered.flow_id)
     _say_registered(order, registered)

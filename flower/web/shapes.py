@@ -7,10 +7,15 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from flower.core.masks import mask
-from flower.core.model import Flow, Json, Page, Step, Task, Waiting, Workflow
+from flower.core.model import Flow, Json, Page, Registered, Step, Task, Waiting, Workflow
 from flower.core.status import Status, status_word
 
 _LARGEST_EXPONENT = 308
+
+
+def registered(workflow: str, value: Registered) -> Json:
+    """Return the answer to an order, in the ancestor's words."""
+    return {"status": "succeeded", "taskId": workflow, "taskFlowId": value.flow_id} | ({"duplicate": True} if value.duplicate else {})
 
 
 def page(found: Page) -> Json:

@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_camel
 from flower.core.errors import FieldError, Invalid, UnknownWorkflow
 from flower.core.model import Json, Order
 from flower.core.strict import is_clean
+from flower.web import shapes
 from flower.web.answers import answer
 from flower.web.keys import REGISTRAR
 from flower.web.problems import REGISTER
@@ -97,9 +98,7 @@ async def register(request: web.Request) -> web.Response:
     task_id = _task_id(request)
     query(request, NoQuery)
     order = (await _registration(request)).order(task_id)
-    registered = await request.app[REGISTRAR].register(order)
-    succeeded = {"status": "succeeded", "taskId": task_id, "taskFlowId": registered.flow_id}
-    return answer(succeeded | {"duplicate": True} if registered.duplicate else succeeded)
+    return answer(shapes.registered(task_id, await request.app[REGISTRAR].register(order)))
 
 
 def _task_id(request: web.Request) -> str:
