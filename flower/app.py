@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager, contextmanager
 
 from aiohttp import web
 
-from flower import programs
 from flower.core import log
 from flower.core.errors import DatabaseLost, FlowerError
 from flower.core.model import Readiness
@@ -44,7 +43,7 @@ async def serve(settings: Settings, *, url: str, http: bool, announce: Callable[
                 try:
                     return await process.work(stop, lambda: announce(base))
                 finally:
-                    await programs.close()
+                    await http_program.close()
 
 
 @contextmanager

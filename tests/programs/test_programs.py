@@ -13,10 +13,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from structlog.testing import capture_logs
 
-from flower import programs
 from flower.core.model import Claim, Outcome
 from flower.core.status import Status, Why
 from flower.engine.runner import Runner
+from flower.programs import http
 from flower.sdk.registry import REGISTRY
 
 
@@ -39,10 +39,10 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 async def _local() -> AsyncIterator[None]:
-    programs.configure((), is_local=True)
+    http.configure((), is_local=True)
     yield
-    await programs.close()
-    programs.configure((), is_local=False)
+    await http.close()
+    http.configure((), is_local=False)
 
 
 def test_the_ancestors_programs_have_its_names() -> None:
