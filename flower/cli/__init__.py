@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from flower.cli import database, doctor, look, serve, show, start
 from flower.core.errors import ConfigurationError, FlowerError
+from flower.core.strict import is_clean
 
 __all__ = ["app", "main"]
 
@@ -61,14 +62,10 @@ app.command("psql", context_settings={"ignore_unknown_options": True, "allow_int
 app.command("url")(database.url)
 
 
-def _is_no_text(argument: str) -> bool:
-    # Python hands over bytes that are no UTF-8 as lone surrogates, which PostgreSQL cannot take.
-    return not argument.isascii() and any("\ud800" <= character <= "\udfff" for character in argument)
-
-
 def main() -> None:
     """Run the command that the process was started with, and end the process with its exit status."""
-    if any(_is_no_text(argument) for argument in sys.argv):
+    # Python hands over bytes that are no UTF-8 as lone surrogates, which PostgreSQL cannot take.
+    if not all(map(is_clean, sys.argv)):
         typer.echo("flower: an argument is not UTF-8 text", err=True)
         sys.exit(2)
     for stream in (sys.stdout, sys.stderr):
