@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from flower.cli.options import AsJson, Database, FlowReference
-from flower.cli.output import print_json, print_table, say
+from flower.cli.output import number, print_json, print_table, say
 from flower.cli.surroundings import opened, run
 from flower.cli.times import between, in_local_time, local
 from flower.core.model import Flow, Page, Step, Waiting, Workflow
@@ -126,4 +126,4 @@ def why(flow: FlowReference, *, database: Database = None, as_json: AsJson = Fal
     if not found:
         say(f"Nothing waits in flow {flow_id}.")
         return
-    print_table(("seq", "task", "why"), [(f"{item.seq:f}", item.name, in_local_time(item.reason)) for item in found])
+    print_table(("seq", "task", "why"), [(number(item.seq), item.name, in_local_time(item.reason)) for item in found])

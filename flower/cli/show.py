@@ -9,15 +9,14 @@ import typer
 
 from flower.cli.look import status_of
 from flower.cli.options import AsJson, Database, FlowReference
-from flower.cli.output import console, print_json, print_table, short
+from flower.cli.output import console, number, print_json, print_table, short
 from flower.cli.surroundings import opened, run
 from flower.cli.times import between, local
 from flower.core.escape import escape
 from flower.core.masks import mask
 from flower.core.model import Flow, Task
-from flower.core.status import Status, Why, status_word
+from flower.core.status import Status, status_word
 
-_FAULTS = {Why.FAILED, Why.POISON, Why.INVALID}
 _LONGEST_VALUE = 1000
 _FLEXIBLE = ("task", "program", "parameters", "result")
 
@@ -40,23 +39,18 @@ def print_flow(flow: Flow, tasks: Sequence[Task], *, as_json: bool) -> None:
 
         print_json(shapes.flow_with_tasks(flow, tasks))
         return
-    failing = next((task for task in tasks if is_fault(task)), None)
+    failing = next((task for task in tasks if task.is_fault), None)
     typer.echo(f"flow {escape(flow.flow_id)} of workflow {escape(flow.workflow)}: {status_of(flow)}{_when(flow)}")
     if failing is not None:
-        _print_failing(failing, others=[task for task in tasks if is_fault(task) and task is not failing])
+        _print_failing(failing, others=[task for task in tasks if task.is_fault and task is not failing])
     for task in tasks:
-        if task.status == Status.SUSPEND and not is_fault(task):
+        if task.status == Status.SUSPEND and not task.is_fault:
             told = _told(task)
-            typer.echo(f"\nTask {number(task)} ({escape(task.name)}) waits for a person" + (f": {told}" if told else ""))
+            typer.echo(f"\nTask {number(task.seq)} ({escape(task.name)}) waits for a person" + (f": {told}" if told else ""))
     typer.echo("")
     print_table(
         ("seq", "task", "status", "try", "program", "started", "took", "parameters", "result"), [_row(task) for task in tasks], flexible=_FLEXIBLE
     )
-
-
-def is_fault(task: Task) -> bool:
-    """Whether *task* is suspended because it went wrong, and not because a person was asked to look."""
-    return task.status == Status.SUSPEND and task.outcome in _FAULTS
 
 
 def _when(flow: Flow) -> str:
@@ -69,14 +63,14 @@ def _print_failing(task: Task, others: Sequence[Task]) -> None:
     lines = list(_failure(task))
     width = max(len(name) for name, _ in lines)
     out = console()
-    out.print(f"\nTask {number(task)} ({escape(task.name)}) {task.outcome}", style="bold red" if out.is_terminal else "")
+    out.print(f"\nTask {number(task.seq)} ({escape(task.name)}) {task.outcome}", style="bold red" if out.is_terminal else "")
     for name, text in lines:
         first, *rest = text.split("\n")
         typer.echo(f"  {name:<{width}}  {first}")
         for line in rest:
             typer.echo(f"  {'':<{width}}  {line}".rstrip())
     if others:
-        typer.echo(f"\nAlso suspended: {', '.join(f'{number(task)} ({escape(task.name)}) {task.outcome}' for task in others)}")
+        typer.echo(f"\nAlso suspended: {', '.join(f'{number(task.seq)} ({escape(task.name)}) {task.outcome}' for task in others)}")
 
 
 def _failure(task: Task) -> Iterator[tuple[str, str]]:
@@ -106,7 +100,7 @@ def _of_error(task: Task, name: str) -> str:
 
 def _run_again(task: Task) -> str:
     flow_id = task.flow_id.replace("'", "''")
-    return f"UPDATE kr_task_stat SET exec_status = 0 WHERE task_flow_id = '{flow_id}' AND task_exec_seq = {number(task)}"  # noqa: S608 - to be read, not sent
+    return f"UPDATE kr_task_stat SET exec_status = 0 WHERE task_flow_id = '{flow_id}' AND task_exec_seq = {number(task.seq)}"  # noqa: S608 - to be read, not sent
 
 
 def _in_shell(statement: str) -> str:
@@ -114,16 +108,11 @@ def _in_shell(statement: str) -> str:
     return escape(f'"{quoted}"')
 
 
-def number(task: Task) -> str:
-    """Return the seq of *task* as people write it: `3`, `1.5`."""
-    return f"{task.seq.normalize():f}" if task.seq.is_finite() else str(task.seq)
-
-
 def _row(task: Task) -> tuple[str, ...]:
     status = status_word(task.status)
     end = task.finished_at or task.suspended_at or (datetime.now(UTC) if task.status == Status.RUNNING else None)
     return (
-        number(task),
+        number(task.seq),
         task.name,
         f"{status} {task.outcome}" if task.outcome else status,
         str(task.attempt or ""),

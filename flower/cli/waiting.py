@@ -9,8 +9,8 @@ from decimal import Decimal
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
-from flower.cli.output import console, say
-from flower.cli.show import is_fault, number, print_flow
+from flower.cli.output import console, number, say
+from flower.cli.show import print_flow
 from flower.cli.times import between, in_local_time
 from flower.core.errors import DatabaseLost
 from flower.core.escape import escape
@@ -45,7 +45,7 @@ async def wait_for_end(found: Place, store: Store, flow_id: str, *, as_json: boo
 
 def exit_status(flow: Flow, tasks: Sequence[Task]) -> int:
     """Return 0 if *flow* finished, 1 if a task went wrong or the flow was cancelled, 3 if all that is left waits for a person."""
-    if any(is_fault(task) for task in tasks) or flow.status is Status.IGNORE:
+    if any(task.is_fault for task in tasks) or flow.status is Status.IGNORE:
         return FAULT
     return DONE if flow.status is Status.FINISH else PERSON
 
@@ -155,7 +155,7 @@ def _line(task: Task) -> str:
     took = between(task.started_at, end) if task.status != Status.RUNNING else ""
     words = [status_word(task.status), task.outcome or "", f"after {took}" if took else ""]
     mark = next((mark for status, mark in _MARKS.items() if task.status == status), "·")
-    return escape(f"{mark} {number(task)} {task.name}: {' '.join(filter(None, words))}")
+    return escape(f"{mark} {number(task.seq)} {task.name}: {' '.join(filter(None, words))}")
 
 
 def _summary(flow: Flow, tasks: Sequence[Task]) -> str:

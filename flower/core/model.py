@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from flower.core.status import Gate, Status, Why
+from flower.core.status import FAULTS, Gate, Status, Why
 
 # Any value that json.loads can return. Any, because mypy's recursive aliases make every caller cast.
 Json: TypeAlias = Any
@@ -109,6 +109,11 @@ class Task:
     finished_at: datetime | None
     suspended_at: datetime | None
     run_after: datetime | None
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether it is suspended because it went wrong, and not because a person was asked to look."""
+        return self.status == Status.SUSPEND and self.outcome in FAULTS
 
 
 @dataclass(frozen=True, slots=True)

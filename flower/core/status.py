@@ -33,6 +33,10 @@ class Why(StrEnum):
     CONDITION = "condition"
 
 
+# Suspended for one of these, a task went wrong. An approval, or no reason at all, means that a person was asked to look.
+FAULTS = frozenset({Why.FAILED, Why.POISON, Why.INVALID})
+
+
 class Gate(StrEnum):
     """What a waiting task waits for, in the order in which the gates are passed."""
 

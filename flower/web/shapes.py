@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from flower.core.masks import mask
 from flower.core.model import Flow, Json, Page, Registered, Step, Task, Waiting, Workflow
-from flower.core.status import Status, status_word
+from flower.core.status import status_word
 
 _LARGEST_EXPONENT = 308
 
@@ -45,7 +45,7 @@ def flow(value: Flow) -> Json:
 
 def flow_with_tasks(value: Flow, tasks: Sequence[Task]) -> Json:
     """Return *value* with all of it; the task that failed comes first, whole."""
-    failing = next((item for item in tasks if item.name == value.failing and item.status == Status.SUSPEND), None)
+    failing = next((item for item in tasks if item.is_fault), None)
     return {**flow(value), "failing": None if failing is None else task(failing), "tasks": [task(item) for item in tasks]}
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from flower.cli.database import connection_of
-from flower.cli.output import print_table, short
-from flower.cli.show import number, print_flow
+from flower.cli.output import number, print_table, short
+from flower.cli.show import print_flow
 from flower.cli.waiting import exit_status, is_over
 from flower.core.model import Flow, Task
 from flower.core.status import Status, Why
@@ -130,7 +130,7 @@ def test_long_values_are_cut_and_secrets_masked() -> None:
 
 @pytest.mark.parametrize(("seq", "written"), [("3", "3"), ("1.50", "1.5"), ("10", "10"), ("NaN", "NaN"), ("1E+3", "1000")])
 def test_a_seq_is_written_as_people_write_it(seq: str, written: str) -> None:
-    assert number(a_task(seq)) == written
+    assert number(Decimal(seq)) == written
 
 
 @pytest.mark.parametrize(

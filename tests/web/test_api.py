@@ -117,7 +117,8 @@ async def test_a_flow_shows_its_tasks(client: Client) -> None:
 async def test_the_task_that_failed_comes_first(client: Client, flows: Flows) -> None:
     error = {"type": "ValueError", "message": "no such page", "traceback": "…"}
     flows.one = a_flow(status=Status.SUSPEND, stalled=True, failing="render")
-    flows.its_tasks = (a_task(), a_task("2", "render", status=Decimal(2), outcome="failed", result=None, error=error))
+    approval = a_task("1", "render", status=Decimal(2), outcome="approval")
+    flows.its_tasks = (approval, a_task("2", "render", status=Decimal(2), outcome="failed", result=None, error=error))
 
     answer = await send(client, "GET", f"/api/flows/{FLOW}")
     shown = json.loads(await answer.text())
