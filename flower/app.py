@@ -73,7 +73,6 @@ class _Process:
     def __init__(self, settings: Settings, pool: Pool) -> None:
         self._settings, self._pool = settings, pool
         self._life: Life | None = None
-        self._schema = "has not been looked at yet"
 
     async def work(self, stop: Stop, begun: Callable[[], None]) -> int:
         if not await self._prepare(stop):
@@ -96,19 +95,31 @@ class _Process:
 
     async def ready(self) -> Readiness:
         """Look at all that must be well for tasks to run."""
-        database = "ok"
+        dispatcher = self._life.state if self._life else "has not begun yet"
         try:
             async with self._pool.acquire() as connection:
                 state = await schema_state(connection, self._settings.schema_name)
-            self._schema = "ok" if state == "current" else f"the schema is {state}"
         except FlowerError as error:
-            database = str(error)
-        return Readiness(database, self._schema, self._life.state if self._life else "has not begun yet")
+            return Readiness(str(error), "cannot be seen without the database", dispatcher)
+        return Readiness("ok", "ok" if state == "current" else f"the schema is {state}", dispatcher)
 
     async def _prepare(self, stop: Stop) -> bool:
-        """Bring the schema up to date as soon as the database answers. False: stopped before."""
+        """Bring the schema up to date as soon as the database answers. False: stopped before, at once, whatever was waited for."""
+        migrating, asked = asyncio.create_task(self._migrate()), asyncio.create_task(stop.asked.wait())
+        try:
+            await asyncio.wait((migrating, asked), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            asked.cancel()
+            migrating.cancel()
+        await asyncio.wait((migrating,))
+        if migrating.cancelled():
+            return False
+        migrating.result()
+        return True
+
+    async def _migrate(self) -> None:
         backoff = Backoff(longest_seconds=5)
-        while not stop.asked.is_set():
+        while True:
             try:
                 applied = await migrate(self._pool.url, self._settings.schema_name)
             except DatabaseLost as error:
@@ -117,9 +128,7 @@ class _Process:
             else:
                 if applied:
                     _log.info("schema.migrated", applied=applied)
-                self._schema = "ok"
-                return True
-        return False
+                return
 
 
 def _said_already() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -314,6 +315,16 @@ def test_serve_ends_in_order_and_its_data_stays(empty: Terminal) -> None:
     assert not empty.server_runs
     assert flow_id in empty.run("flows").stdout
     assert not empty.server_runs
+
+
+def test_a_stop_does_not_wait_for_a_database_that_does_not_answer(empty: Terminal) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        process = empty.start("serve", "--port", "0", "--database", f"postgresql://u:p@127.0.0.1:{silent.getsockname()[1]}/name")
+        connection, _ = silent.accept()
+        with connection:
+            assert process.stop(signal.SIGTERM) == 0
+    assert "serve.ends" in process.said
+    assert "database.unreachable" not in process.said
 
 
 def test_waiting_without_a_worker_says_so_and_goes_on_once_there_is_one(alone: Terminal) -> None:
