@@ -1,6 +1,7 @@
 -- Take up to *slots* claimable tasks for a worker, in order, from a position on (the whole key of the last one claimed), and mark them
 -- running. ctid = ANY (ARRAY (…)): joined by key, the planner may hash the whole table once many rows wait.
--- Rows that a session has locked are passed over. A suspect (it was running when two workers were lost) comes alone: one at a time per worker.
+-- Rows that a session has locked are passed over. A suspect (it was running when two workers were lost) comes alone, one at a time per
+-- worker, when it is its turn. A program that no worker has any more may stand at a slot until the next look: it is never claimed.
 CREATE OR REPLACE FUNCTION kr_claim(worker uuid, slots integer, at_order double precision, at_rank integer, at_seq numeric, at_flow text)
 RETURNS TABLE (flow text, seq numeric, workflow text, name text, program text, parameters text, attempt integer, claim uuid,
     run_order double precision, rank integer) LANGUAGE plpgsql SET plan_cache_mode = auto AS $$
@@ -9,32 +10,52 @@ DECLARE
     mine   text[] := (SELECT w.programs FROM kr_worker w WHERE w.worker_id = worker);
     paused text[] := ARRAY(SELECT p.task_id FROM ms_pause p);
     rows_  tid[];
+    found_ tid[];
+    by_program boolean;
+    suspect tid[];
+    is_full boolean;
 BEGIN
     IF mine IS NULL THEN
         RETURN;                                  -- this worker was given up for lost: it may not start anything
-    ELSIF EXISTS (SELECT FROM kr_worker w WHERE NOT w.programs <@ mine) THEN
-        rows_ := ARRAY(
-            SELECT t.ctid FROM kr_task_stat t WHERE t.exec_status + 0 = 0 AND t.gate || '' = 'slot' AND t.ctid = ANY (ARRAY(
+    END IF;
+    by_program := EXISTS (SELECT FROM kr_worker w WHERE NOT w.programs <@ mine);
+    IF NOT by_program THEN
+        SELECT coalesce(array_agg(c.ctid), '{}'), coalesce(bool_or(c.program <> ALL (mine)), false) INTO rows_, by_program FROM (
+            SELECT q.ctid, q.program FROM kr_task_stat q
+            WHERE q.exec_status = 0 AND q.gate = 'slot' AND q.crashes < 2 AND q.task_id <> ALL (paused)
+                AND (q.run_order, q.rank, q.task_exec_seq, q.task_flow_id) >= (at_order, at_rank, at_seq, at_flow)
+            ORDER BY q.run_order, q.rank, q.task_exec_seq, q.task_flow_id LIMIT slots FOR UPDATE SKIP LOCKED) c;
+    END IF;
+    IF by_program THEN
+        found_ := ARRAY(
+            SELECT q.ctid FROM unnest(mine) p (program) CROSS JOIN LATERAL (
+                SELECT q.ctid, q.run_order, q.rank, q.task_exec_seq, q.task_flow_id FROM kr_task_stat q
+                WHERE q.exec_status = 0 AND q.gate = 'slot' AND q.crashes < 2 AND q.program = p.program AND q.task_id <> ALL (paused)
+                    AND (q.run_order, q.rank, q.task_exec_seq, q.task_flow_id) >= (at_order, at_rank, at_seq, at_flow)
+                ORDER BY q.run_order, q.rank, q.task_exec_seq, q.task_flow_id LIMIT slots) q
+            ORDER BY q.run_order, q.rank, q.task_exec_seq, q.task_flow_id LIMIT slots);
+        rows_ := ARRAY(SELECT t.ctid FROM kr_task_stat t WHERE t.exec_status + 0 = 0 AND t.gate || '' = 'slot' AND t.ctid = ANY (found_) FOR UPDATE SKIP LOCKED);
+        IF cardinality(rows_) < cardinality(found_) THEN       -- some are locked, and may stand before others for ever: lock first, more than are wanted
+            rows_ := ARRAY(
                 SELECT q.ctid FROM unnest(mine) p (program) CROSS JOIN LATERAL (
                     SELECT q.ctid, q.run_order, q.rank, q.task_exec_seq, q.task_flow_id FROM kr_task_stat q
                     WHERE q.exec_status = 0 AND q.gate = 'slot' AND q.crashes < 2 AND q.program = p.program AND q.task_id <> ALL (paused)
                         AND (q.run_order, q.rank, q.task_exec_seq, q.task_flow_id) >= (at_order, at_rank, at_seq, at_flow)
-                    ORDER BY q.run_order, q.rank, q.task_exec_seq, q.task_flow_id LIMIT slots) q
-                ORDER BY q.run_order, q.rank, q.task_exec_seq, q.task_flow_id LIMIT slots))
-            FOR UPDATE SKIP LOCKED);
-    ELSE
-        rows_ := ARRAY(
-            SELECT q.ctid FROM kr_task_stat q
-            WHERE q.exec_status = 0 AND q.gate = 'slot' AND q.crashes < 2 AND q.task_id <> ALL (paused)
-                AND (q.run_order, q.rank, q.task_exec_seq, q.task_flow_id) >= (at_order, at_rank, at_seq, at_flow)
-            ORDER BY q.run_order, q.rank, q.task_exec_seq, q.task_flow_id LIMIT slots FOR UPDATE SKIP LOCKED);
+                    ORDER BY q.run_order, q.rank, q.task_exec_seq, q.task_flow_id LIMIT slots FOR UPDATE SKIP LOCKED) q
+                ORDER BY q.run_order, q.rank, q.task_exec_seq, q.task_flow_id LIMIT slots);
+        END IF;
     END IF;
-    IF cardinality(rows_) < slots AND EXISTS (SELECT FROM kr_task_stat q WHERE q.exec_status = 0 AND q.gate = 'slot' AND q.crashes >= 2)
+    IF EXISTS (SELECT FROM kr_task_stat q WHERE q.exec_status = 0 AND q.gate = 'slot' AND q.crashes >= 2)
         AND NOT EXISTS (SELECT FROM kr_task_stat r WHERE r.exec_status = 1 AND r.worker_id = worker AND r.crashes >= 2) THEN
-        rows_ := rows_ || ARRAY(
+        is_full := cardinality(rows_) >= slots;
+        suspect := ARRAY(
             SELECT q.ctid FROM kr_task_stat q
             WHERE q.exec_status = 0 AND q.gate = 'slot' AND q.crashes >= 2 AND q.program = ANY (mine) AND q.task_id <> ALL (paused)
+                AND (NOT is_full OR q.run_order < (SELECT l.run_order FROM kr_task_stat l WHERE l.ctid = rows_[slots]))
             ORDER BY q.run_order, q.task_exec_seq, q.task_flow_id LIMIT 1 FOR UPDATE SKIP LOCKED);
+        IF cardinality(suspect) > 0 THEN         -- while all slots are wanted it takes the place of the last one
+            rows_ := rows_[: slots - 1] || suspect;
+        END IF;
     END IF;
     RETURN QUERY
     UPDATE kr_task_stat t SET exec_status = 1, gate = NULL, waits_seq = NULL, waits_for = NULL, started_ts = clock_timestamp(),

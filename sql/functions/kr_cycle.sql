@@ -114,7 +114,8 @@ BEGIN
         RETURN QUERY
         SELECT 'sleep', at_flow, at_seq, NULL, NULL, NULL, NULL, NULL::integer, NULL::uuid, at_order, at_rank,
             CASE WHEN EXISTS (SELECT FROM kr_recount) OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IS NULL) THEN 0.05
-            ELSE (SELECT greatest(extract(epoch FROM t.run_after - clock_timestamp()), 0)::float8 FROM kr_task_stat t
+            -- one that is due and still there is locked, or one of very many
+            ELSE (SELECT CASE WHEN t.run_after <= clock_timestamp() THEN 0.05 ELSE extract(epoch FROM t.run_after - clock_timestamp()) END::float8 FROM kr_task_stat t
                   WHERE t.exec_status = 0 AND t.gate = 'time' AND isfinite(t.run_after) ORDER BY t.run_after LIMIT 1) END;
     END IF;
 END $$;

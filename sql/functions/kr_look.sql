@@ -1,6 +1,7 @@
 -- What the engine must look at: tasks that a hand changed or nobody has seen, tasks whose time has come, tasks at a door that opened or
 -- closed; and the children of all those. Answers tasks (flow, seq, edges_changed) and the names of limits (limit_name), each up to *most*
--- per reason, and takes them out of kr_recount. Makes the row of a flow that was written by hand, and removes that of a deleted one.
+-- per reason, and takes them out of kr_recount; where locked rows would stand before others for ever, they are passed over. Makes the row
+-- of a flow that was written by hand, and removes that of a deleted one.
 CREATE OR REPLACE FUNCTION kr_look(most integer)
 RETURNS TABLE (flow text, seq numeric, edges_changed boolean, limit_name text) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -21,7 +22,7 @@ BEGIN
         FROM (SELECT DISTINCT k.kind, k.name FROM unnest(taken) k WHERE k.kind IN ('program', 'unpause')) d CROSS JOIN LATERAL (
             SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t
             WHERE t.exec_status = 0 AND t.gate IN ('pause', 'program', 'limit') AND t.gate = CASE d.kind WHEN 'unpause' THEN 'pause' ELSE 'program' END AND t.waits_for = d.name
-            ORDER BY t.run_order LIMIT most) h;
+            ORDER BY t.run_order LIMIT most FOR UPDATE SKIP LOCKED) h;
     GET DIAGNOSTICS found_ = ROW_COUNT;
     IF found_ >= most THEN
         INSERT INTO kr_recount (kind, name) SELECT DISTINCT k.kind, k.name FROM unnest(taken) k WHERE k.kind IN ('program', 'unpause');
@@ -31,7 +32,7 @@ BEGIN
         FROM (SELECT DISTINCT k.kind, k.name FROM unnest(taken) k WHERE k.kind IN ('no program', 'pause')) d CROSS JOIN LATERAL (
             SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t
             WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes < 2 AND CASE d.kind WHEN 'pause' THEN t.task_id ELSE t.program END = d.name
-            ORDER BY t.run_order LIMIT most) h;
+            ORDER BY t.run_order LIMIT most FOR UPDATE SKIP LOCKED) h;
     GET DIAGNOSTICS found_ = ROW_COUNT;
     IF found_ >= most THEN
         INSERT INTO kr_recount (kind, name) SELECT DISTINCT k.kind, k.name FROM unnest(taken) k WHERE k.kind IN ('no program', 'pause');
@@ -40,10 +41,10 @@ BEGIN
     RETURN QUERY
     WITH one AS MATERIALIZED (
         SELECT k.task_flow_id AS f, k.task_exec_seq AS s, k.kind = 'edge' AS e FROM unnest(taken) k WHERE k.kind IN ('task', 'edge')
-        UNION ALL (SELECT t.task_flow_id, t.task_exec_seq, false FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IS NULL
-            ORDER BY t.run_order, t.task_exec_seq, t.task_flow_id LIMIT most)
-        UNION ALL (SELECT t.task_flow_id, t.task_exec_seq, false FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'time' AND t.run_after <= now_
-            ORDER BY t.run_after LIMIT most)),
+        UNION ALL SELECT u.* FROM (SELECT t.task_flow_id, t.task_exec_seq, false FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IS NULL
+            ORDER BY t.run_order, t.task_exec_seq, t.task_flow_id LIMIT most FOR UPDATE SKIP LOCKED) u
+        UNION ALL SELECT u.* FROM (SELECT t.task_flow_id, t.task_exec_seq, false FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'time' AND t.run_after <= now_
+            ORDER BY t.run_after LIMIT most FOR UPDATE SKIP LOCKED) u),
     flows AS (
         INSERT INTO kr_flow_stat (task_flow_id, task_id, task_priority, registered_ts)
             SELECT DISTINCT ON (t.task_flow_id) t.task_flow_id, t.task_id, t.task_priority, CASE WHEN isfinite(t.registered_ts) THEN t.registered_ts ELSE now_ END
@@ -51,8 +52,9 @@ BEGIN
             WHERE NOT EXISTS (SELECT FROM kr_flow_stat x WHERE x.task_flow_id = one.f)
             ORDER BY t.task_flow_id, t.task_exec_seq ON CONFLICT DO NOTHING),
     gone AS (
-        DELETE FROM kr_flow_stat x USING (SELECT DISTINCT k.task_flow_id AS f FROM unnest(taken) k WHERE k.kind = 'task') k
-        WHERE x.task_flow_id = k.f AND NOT EXISTS (SELECT FROM kr_task_stat t WHERE t.task_flow_id = k.f)),
+        DELETE FROM kr_flow_stat WHERE ctid = ANY (ARRAY(
+            SELECT x.ctid FROM (SELECT DISTINCT k.task_flow_id AS f FROM unnest(taken) k WHERE k.kind = 'task') k JOIN kr_flow_stat x ON x.task_flow_id = k.f
+            WHERE NOT EXISTS (SELECT FROM kr_task_stat t WHERE t.task_flow_id = k.f) FOR UPDATE OF x SKIP LOCKED))),
     ended AS (
         SELECT pg_notify('flower_end', '') FROM (SELECT FROM one JOIN kr_waiter w ON w.task_flow_id = one.f LIMIT 1) x)
     SELECT x.f::text, x.s, bool_or(x.e), NULL FROM (

@@ -49,8 +49,10 @@ class Engine:
         written = {outcome.claim.claim_id for outcome in outcomes} - set(answer.locked)
         self.held = {claim_id: claim for claim_id, claim in self.held.items() if claim_id not in written}
         self.held |= {claim.claim_id: claim for claim in answer.claimed}
-        if slots:
-            self.position = answer.position if len(answer.claimed) == slots else None
+        if len(answer.claimed) < slots:
+            self.position = None
+        elif slots or look:
+            self.position = answer.position
         return answer
 
     async def claim(self, slots: int = 100) -> list[Claim]:
