@@ -89,9 +89,11 @@ class Dispatcher:
         await self._slots.empty(grace_seconds, hurried)
         self._bell.set()
 
-    def cancel_all(self, reason: Reason) -> None:
-        """Ask every running task to stop, for *reason*."""
-        self._slots.cancel_all(reason)
+    def give_up(self) -> None:
+        """Start nothing more, and stop at once what runs: this worker is lost. To be followed by `stop`."""
+        self._is_open = False
+        self._slots.cancel_all(Reason.LEASE_LOST)
+        self._bell.set()
 
     @property
     def left_behind(self) -> int:

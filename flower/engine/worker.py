@@ -25,7 +25,7 @@ from flower.database.store.workers import Worker
 from flower.engine.backoff import Backoff
 from flower.engine.dispatcher import Dispatcher
 from flower.engine.heartbeat import Heartbeat, Lease
-from flower.engine.runner import Reason, Runner
+from flower.engine.runner import Runner
 from flower.engine.stopping import Stop
 from flower.sdk.registry import Registry
 
@@ -132,7 +132,7 @@ class Life:
         _log.error("worker.lost", worker=str(self.worker_id), why=why)
         self._lost = why
         # Somebody else may run these tasks already: stop them at once, also while they have their grace. What they return would be refused.
-        self._dispatcher.cancel_all(Reason.LEASE_LOST)
+        self._dispatcher.give_up()
         self._over.set()
 
     async def _until_over(self, stop: Stop) -> None:
