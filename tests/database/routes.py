@@ -21,8 +21,8 @@ class Route:
 
 
 @asynccontextmanager
-async def tcp_route(url: str, password: str) -> AsyncIterator[Route]:
-    """Lead to *url* over 127.0.0.1."""
+async def tcp_route(url: str, password: str, *, port: int = 0) -> AsyncIterator[Route]:
+    """Lead to *url* over 127.0.0.1, from *port* or any free one."""
     address, route, tasks = parse(url), Route(), set()
     route.passes.set()
 
@@ -48,7 +48,7 @@ async def tcp_route(url: str, password: str) -> AsyncIterator[Route]:
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", port)
     port = server.sockets[0].getsockname()[1]
     login = f"{quote(address.user)}:{quote(password, safe='')}"
     route.url = f"postgresql://{login}@127.0.0.1:{port}/{address.database}?sslmode=disable"

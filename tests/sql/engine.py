@@ -6,7 +6,7 @@ Also the few words in which these tests write and read rows as a person with psq
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -167,7 +167,7 @@ async def gates(connection: Connection, flow: str) -> dict[float, str | None]:
     return {float(found[0]): found[1] or None for found in rows}
 
 
-async def define(connection: Connection, workflow: str, *steps: dict[str, object]) -> None:
+async def define(connection: Connection, workflow: str, *steps: Mapping[str, object]) -> None:
     """Insert a definition; a step without task_seq and program gets the next number and Ok."""
     for number, step in enumerate(steps, start=1):
         values = {"task_id": workflow, "task_seq": Decimal(number), "program": "Ok", **step}

@@ -25,7 +25,9 @@ async def failed(engine: Engine, connection: Connection, flow: str, seq: object 
 
 async def attempts(connection: Connection, flow: str, seq: object = 1) -> list[tuple[int, int, str | None]]:
     rows = await connection.fetch(
-        "SELECT attempt, exec_status, outcome FROM kr_task_attempt WHERE task_flow_id = $1 AND task_exec_seq = $2 ORDER BY attempt", flow, Decimal(str(seq))
+        "SELECT attempt, exec_status, outcome FROM kr_task_attempt WHERE task_flow_id = $1 AND task_exec_seq = $2 ORDER BY attempt",
+        flow,
+        Decimal(str(seq)),
     )
     return [(found["attempt"], int(found["exec_status"]), found["outcome"]) for found in rows]
 
@@ -323,7 +325,9 @@ async def test_what_changes_while_a_task_runs_leaves_its_claim_alone(engine: Eng
     await write(connection, "f", 1)
     claim = await engine.one()
 
-    await connection.execute("UPDATE kr_task_stat SET task_priority = 3, run_after = 'infinity', program = 'Other', limits = '{x}', parameters = '[]'")
+    await connection.execute(
+        "UPDATE kr_task_stat SET task_priority = 3, run_after = 'infinity', program = 'Other', limits = '{x}', parameters = '[]'"
+    )
 
     assert (await engine.finish(claim)).refused == ()
     assert await statuses(connection, "f") == {1: 3}
@@ -684,9 +688,7 @@ async def test_a_users_trigger_on_the_tasks_may_change_another_row_while_the_eng
     assert (await row(connection, "f", 2))["outcome"] == "skipped"
 
 
-async def test_a_role_that_may_only_insert_and_update_the_two_tables_can_use_them(
-    engine: Engine, connection: Connection, other: Connection
-) -> None:
+async def test_a_role_that_may_only_insert_and_update_the_two_tables_can_use_them(engine: Engine, connection: Connection, other: Connection) -> None:
     role = f"flower_clerk_{uuid4().hex[:8]}"
     await connection.execute(f"""
         CREATE ROLE {role};
@@ -785,7 +787,9 @@ async def test_a_row_whose_program_is_written_keeps_it_also_without_a_definition
     assert (task["program"], task["name"], task["limits"]) == ("Ok", "Ok", ["a"])
 
 
-async def test_a_row_without_a_program_whose_step_is_gone_stops_itself_with_a_message_and_nothing_else(engine: Engine, connection: Connection) -> None:
+async def test_a_row_without_a_program_whose_step_is_gone_stops_itself_with_a_message_and_nothing_else(
+    engine: Engine, connection: Connection
+) -> None:
     await write(connection, "f", 1, program=None)
     await write(connection, "f", 2)
 

@@ -14,7 +14,9 @@ from tests.sql.engine import Engine, edge, gates, put, row, seqs, statuses, writ
 FAR = "clock_timestamp() + interval '1 hour'"
 
 
-async def write_many(connection: Connection, count: int, *, flow: str = "f", program: str = "Ok", limits: list[str] | None = None, workflow: str = "by_hand") -> None:
+async def write_many(
+    connection: Connection, count: int, *, flow: str = "f", program: str = "Ok", limits: list[str] | None = None, workflow: str = "by_hand"
+) -> None:
     await connection.execute(
         """INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, parameters, program, limits)
             SELECT $1, g, -1, $5, 1, 0, '{}', $3, $4::text[] FROM generate_series(1, $2::integer) g""",
@@ -93,7 +95,9 @@ async def test_each_worker_claims_only_what_it_has(engine: Engine, pool: Pool, c
     assert seqs(await both.claim()) == [4, 5, 7, 8, 9]
 
 
-async def test_a_worker_does_not_claim_the_program_of_one_that_has_gone_before_anybody_looked(engine: Engine, pool: Pool, connection: Connection) -> None:
+async def test_a_worker_does_not_claim_the_program_of_one_that_has_gone_before_anybody_looked(
+    engine: Engine, pool: Pool, connection: Connection
+) -> None:
     rare = await Engine(pool).enroll("Rare")
     await write(connection, "f", 1, program="Rare")
     await write(connection, "f", 2)
@@ -133,7 +137,7 @@ async def test_a_pause_holds_what_waits_and_not_what_runs_until_it_is_gone(engin
     assert set((await gates(connection, "f")).values()) == {None, "pause by_hand"}
 
     await connection.execute("DELETE FROM ms_pause")
-    assert len((await engine.claim(1_000))) == 700
+    assert len(await engine.claim(1_000)) == 700
 
 
 async def test_an_updated_pause_opens_the_one_and_closes_the_other(engine: Engine, connection: Connection) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import asyncpg
 import pytest
@@ -74,7 +75,10 @@ async def test_an_empty_depends_on_starts_at_once(engine: Engine, connection: Co
 
 async def test_gaps_and_fractions_in_task_seq_become_1_to_n_in_their_order(engine: Engine, connection: Connection) -> None:
     await define(
-        connection, "w", *({"task_seq": Decimal(seq)} for seq in ("20", "-3", "1.5", "1.25")), {"task_seq": Decimal(30), "depends_on": [Decimal("1.5"), -3]}
+        connection,
+        "w",
+        *({"task_seq": Decimal(seq)} for seq in ("20", "-3", "1.5", "1.25")),
+        {"task_seq": Decimal(30), "depends_on": [Decimal("1.5"), -3]},
     )
 
     flow = await register(connection)
@@ -85,7 +89,9 @@ async def test_gaps_and_fractions_in_task_seq_become_1_to_n_in_their_order(engin
 
 
 async def test_greater_depth_goes_first_within_a_flow(engine: Engine, connection: Connection) -> None:
-    await define(connection, "w", {"depends_on": []}, {"depends_on": [6]}, {"depends_on": [2]}, {"depends_on": []}, {"depends_on": [4]}, {"depends_on": []})
+    await define(
+        connection, "w", {"depends_on": []}, {"depends_on": [6]}, {"depends_on": [2]}, {"depends_on": []}, {"depends_on": [4]}, {"depends_on": []}
+    )
 
     flow = await register(connection)
 
@@ -269,13 +275,13 @@ async def test_the_same_idempotency_key_and_body_is_the_same_flow(connection: Co
 
     assert first == again != other
     assert await connection.fetchval("SELECT count(*) FROM kr_task_stat") == 2
-    row = await connection.fetchrow("SELECT * FROM kr_register('w', '{\"a\": 1, \"b\": 2}', '{\"idempotencyKey\": \"k\", \"priority\": 1}')")
+    row = await connection.fetchrow('SELECT * FROM kr_register(\'w\', \'{"a": 1, "b": 2}\', \'{"idempotencyKey": "k", "priority": 1}\')')
     assert row is not None
     assert (row["flow_id"], row["duplicate"]) == (first, True)
 
 
 @pytest.mark.parametrize(("given", "options"), [({"a": 2}, {}), ({"a": 1}, {"priority": 1})])
-async def test_the_same_idempotency_key_with_another_body_is_refused(connection: Connection, given: object, options: dict[str, object]) -> None:
+async def test_the_same_idempotency_key_with_another_body_is_refused(connection: Connection, given: object, options: dict[str, Any]) -> None:
     await define(connection, "w", {})
     await register(connection, parameters={"a": 1}, idempotencyKey="k")
 
@@ -287,14 +293,18 @@ async def test_the_same_idempotency_key_with_another_body_is_refused(connection:
 
 
 @pytest.mark.parametrize("ends", ["commit", "rollback"])
-async def test_of_two_transactions_with_one_idempotency_key_the_second_waits_for_the_first(connection: Connection, other: Connection, ends: str) -> None:
+async def test_of_two_transactions_with_one_idempotency_key_the_second_waits_for_the_first(
+    connection: Connection, other: Connection, ends: str
+) -> None:
     await define(connection, "w", {})
     transaction = connection.transaction()
     await transaction.start()
     first = await register(connection, idempotencyKey="k")
     waits = asyncio.create_task(register(other, idempotencyKey="k"))
     async with asyncio.timeout(10):
-        while not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%flower_register%')"):
+        while not await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%flower_register%')"
+        ):
             await asyncio.sleep(0)
 
     await (transaction.commit() if ends == "commit" else transaction.rollback())
