@@ -54,12 +54,12 @@ BEGIN
     gone AS (
         DELETE FROM kr_flow_stat WHERE ctid = ANY (ARRAY(
             SELECT x.ctid FROM (SELECT DISTINCT k.task_flow_id AS f FROM unnest(taken) k WHERE k.kind = 'task') k JOIN kr_flow_stat x ON x.task_flow_id = k.f
-            WHERE NOT EXISTS (SELECT FROM kr_task_stat t WHERE t.task_flow_id = k.f) FOR UPDATE OF x SKIP LOCKED))),
-    ended AS (
-        SELECT pg_notify('flower_end', '') FROM (SELECT FROM one JOIN kr_waiter w ON w.task_flow_id = one.f LIMIT 1) x)
+            WHERE NOT EXISTS (SELECT FROM kr_task_stat t WHERE t.task_flow_id = k.f) FOR UPDATE OF x SKIP LOCKED)))
     SELECT x.f::text, x.s, bool_or(x.e), NULL FROM (
         SELECT one.* FROM one
-        UNION ALL SELECT e.task_flow_id, e.task_exec_seq, false FROM one JOIN kr_task_edge e ON e.task_flow_id || '' = one.f AND e.parent_seq + 0 = one.s
-        UNION ALL SELECT NULL, NULL, NULL FROM ended) x
-    WHERE x.f IS NOT NULL GROUP BY 1, 2;
+        UNION ALL SELECT e.task_flow_id, e.task_exec_seq, false FROM one JOIN kr_task_edge e ON e.task_flow_id || '' = one.f AND e.parent_seq + 0 = one.s) x
+    GROUP BY 1, 2;
+    IF EXISTS (SELECT FROM kr_waiter w WHERE w.task_flow_id = ANY (ARRAY(SELECT k.task_flow_id FROM unnest(taken) k))) THEN
+        PERFORM pg_notify('flower_end', '');
+    END IF;
 END $$;
