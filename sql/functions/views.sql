@@ -25,7 +25,7 @@ CREATE OR REPLACE VIEW flower_flows AS
             count(*) FILTER (WHERE t.exec_status = 9 AND t.outcome = 'cancelled') AS cancelled,
             max(t.finished_ts) AS finished_ts,
             min(t.outcome) FILTER (WHERE t.exec_status = 2) AS outcome,
-            min(t.task_exec_seq) FILTER (WHERE t.exec_status = 2 AND t.outcome IS DISTINCT FROM 'approval') AS failing_seq,
+            min(t.task_exec_seq) FILTER (WHERE t.exec_status = 2 AND t.outcome IN ('failed', 'poison', 'invalid')) AS failing_seq,
             (array_agg(coalesce(t.name, t.program, t.task_seq::text)::text ORDER BY t.task_exec_seq)
-                FILTER (WHERE t.exec_status = 2 AND t.outcome IS DISTINCT FROM 'approval'))[1] AS failing
+                FILTER (WHERE t.exec_status = 2 AND t.outcome IN ('failed', 'poison', 'invalid')))[1] AS failing
         FROM kr_task_stat t WHERE t.task_flow_id = f.task_flow_id) s;

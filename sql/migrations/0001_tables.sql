@@ -113,7 +113,7 @@ CREATE INDEX kr_flow_newest ON kr_flow_stat (registered_ts, task_flow_id);
 CREATE INDEX kr_flow_of_workflow ON kr_flow_stat (task_id, registered_ts, task_flow_id);
 CREATE UNIQUE INDEX kr_flow_idempotency_key ON kr_flow_stat (task_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
 
--- Every ended attempt that was not the plain first success. exec_status and outcome: how it ended (0: it waits again).
+-- Earlier attempts of a task; the current one stands in kr_task_stat. exec_status and outcome: how it ended (0: it waits again).
 CREATE TABLE kr_task_attempt (
     task_flow_id  varchar(256) NOT NULL,
     task_exec_seq numeric      NOT NULL,
