@@ -87,10 +87,14 @@ class _Process:
             probe_seconds=settings.probe,
             grace_seconds=settings.grace,
         )
+        lives: list[Life] = []
         while True:
             self._life = Life(plan)
-            if await self._life.live(stop, begun):
-                return self._life.left_behind
+            is_over = await self._life.live(stop, begun)
+            # A thread of a life that was lost may be at work to the end.
+            lives = [life for life in (*lives, self._life) if life.left_behind]
+            if is_over:
+                return sum(life.left_behind for life in lives)
             begun = _said_already
 
     async def ready(self) -> Readiness:
