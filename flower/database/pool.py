@@ -99,6 +99,8 @@ def _settings(patience: _Role, role: str, schema: str, worker: str | None) -> di
         "statement_timeout": f"{patience.statement_seconds:.0f}s",
         "lock_timeout": f"{patience.lock_seconds:.0f}s",
         "idle_in_transaction_session_timeout": f"{patience.idle_in_transaction_seconds:.0f}s",
+        # Each statement of the cycle must see what was committed before its locks were got.
+        "default_transaction_isolation": "read committed",
         "synchronous_commit": "on" if patience.synchronous else "off",
         # So that the server lets go of the locks of a client that vanished without a word.
         "tcp_keepalives_idle": "30",

@@ -11,9 +11,10 @@ from uuid import UUID
 
 from flower.core import log
 from flower.core.model import Claim, Outcome
-from flower.core.status import Status
+from flower.core.status import Status, Why
 from flower.engine.recorder import Recorder
 from flower.engine.runner import Reason, Runner
+from flower.sdk.failure import LAST_RESORT
 
 _log = log.get()
 
@@ -109,7 +110,11 @@ class Slots:
 
     async def _attempt(self, claim: Claim) -> None:
         began = monotonic()
-        self._close_account(await self._runner.run(claim), monotonic() - began)
+        try:
+            outcome = await self._runner.run(claim)
+        except BaseException:  # noqa: BLE001 - an exception class whose own attributes raise: even then the slot comes back
+            outcome = Outcome(claim, Status.SUSPEND, Why.FAILED, LAST_RESORT)
+        self._close_account(outcome, monotonic() - began)
 
     def _close_account(self, outcome: Outcome, seconds: float) -> None:
         claim = outcome.claim

@@ -82,7 +82,7 @@ BEGIN
     IF cardinality(tflows) > 0 THEN
         FOR o IN SELECT * FROM kr_settle(tflows, tseqs, tedges) LOOP
             IF o.gate = 'limit' THEN
-                names := names || o.limits;
+                names := names || ARRAY(SELECT unnest(o.limits));
             ELSE
                 ready := ready + 1;
                 IF (o.run_order, o.rank, o.seq, o.flow) < (at_order, at_rank, at_seq, at_flow) THEN

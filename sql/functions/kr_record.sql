@@ -21,7 +21,7 @@ BEGIN
             started_ts   = CASE WHEN h.status <> 0 THEN t.started_ts END,
             finished_ts  = CASE WHEN h.status IN (3, 9) THEN clock_timestamp() END,
             suspended_ts = CASE WHEN h.status = 2 THEN clock_timestamp() END,
-            tries        = t.tries - h.unharmed::integer
+            tries        = greatest(t.tries, -2147483647) - h.unharmed::integer
         FROM held h WHERE t.ctid = h.row_
         RETURNING t.task_flow_id, t.task_exec_seq, t.exec_status, t.limits)
     SELECT array_agg(w.task_flow_id::text), array_agg(w.task_exec_seq), array_agg(w.exec_status),

@@ -35,7 +35,7 @@ BEGIN
             error = CASE WHEN n.poison THEN jsonb_build_object('type', 'WorkerLost', 'program', t.program, 'message',
                 'three workers were lost while they ran this task; set exec_status to 0 to try again') END,
             suspended_ts = CASE WHEN n.poison THEN now_ END, started_ts = CASE WHEN n.poison THEN t.started_ts END,
-            crashes = t.crashes + n.crashed::integer, tries = greatest(t.tries - n.crashed::integer, 0),
+            crashes = least(t.crashes, 2147483646) + n.crashed::integer, tries = greatest(t.tries, 1) - n.crashed::integer,
             claim_id = CASE WHEN t.claim_id IS NULL THEN gen_random_uuid() END, worker_id = NULL
         FROM nobodys n WHERE t.ctid = n.row_
         RETURNING n.poison, t.limits, t.task_flow_id),
