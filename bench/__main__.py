@@ -35,16 +35,19 @@ def main() -> None:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure Flower on this machine, with an embedded PostgreSQL of its own.")
     parser.add_argument("--quick", action="store_true", help="measure with fewer rows and for shorter times")
+    parser.add_argument("--markdown", action="store_true", help="print the table as docs/performance.md has it")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"only these: {', '.join(MEASUREMENTS)}")
     asked = parser.parse_args()
     unknown = [name for name in asked.names if name not in MEASUREMENTS]
     if unknown:
         parser.error(f"there is no measurement {', '.join(unknown)}; there are {', '.join(MEASUREMENTS)}")
-    is_complete = uvloop.run(measure([name for name in MEASUREMENTS if name in asked.names or not asked.names], is_quick=asked.quick))
+    is_complete = uvloop.run(
+        measure([name for name in MEASUREMENTS if name in asked.names or not asked.names], is_quick=asked.quick, as_markdown=asked.markdown)
+    )
     sys.exit(0 if is_complete else 1)
 
 
-async def measure(names: Sequence[str], *, is_quick: bool) -> bool:
+async def measure(names: Sequence[str], *, is_quick: bool, as_markdown: bool) -> bool:
     """Measure everything in *names*, one after the other, and report. False: something could not be measured."""
     figures, failed = [], {}
     async with prepared(is_quick=is_quick) as ground:
@@ -61,7 +64,7 @@ async def measure(names: Sequence[str], *, is_quick: bool) -> bool:
             except Exception as error:  # noqa: BLE001 - the other figures are worth having
                 failed[name] = f"{type(error).__name__}: {error}"
             print(f"{name}: {perf_counter() - began:.0f} s", file=sys.stderr)
-    report.print_table(machine, figures)
+    (report.print_markdown if as_markdown else report.print_table)(machine, figures)
     print(f"written to {report.write(machine, figures, failed, is_quick=is_quick).relative_to(report.ROOT)}")
     for name, reason in failed.items():
         print(f"{name} was not measured: {reason}", file=sys.stderr)

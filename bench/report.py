@@ -83,26 +83,42 @@ def line(figure: Figure) -> str:
     return f"{figure.what}: {_number(figure.value, figure.unit)}"
 
 
+_HEADINGS = ("what", "measured", "budget", "this release", "reached", "of raw", "how")
+
+
 def print_table(machine: Machine, figures: Sequence[Figure]) -> None:
-    """Print all figures beside their budgets."""
+    """Print all figures beside their budgets, for people."""
     table = Table(title="Flower, measured", caption=str(machine), title_justify="left", caption_justify="left")
-    table.add_column("what", overflow="fold")
-    for heading in ("measured", "budget", "this release", "reached", "of raw"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("how", overflow="fold", style="dim")
-    for figure in figures:
-        table.add_row(
-            figure.what,
-            _number(figure.value, figure.unit),
-            *_against_budget(figure),
-            "" if figure.of_raw is None else f"{figure.of_raw:.2f}",
-            figure.note,
+    for heading in _HEADINGS:
+        is_text = heading in {"what", "how"}
+        table.add_column(
+            heading, justify="left" if is_text else "right", no_wrap=not is_text, overflow="fold", style="dim" if heading == "how" else None
         )
+    for figure in figures:
+        table.add_row(*_cells(figure), style=_colour(figure.reached))
     console = Console()
-    # Narrower, every other word is cut; a file has no width.
+    # A file has no width, and what is taken for one would cut every other word.
     if not console.is_terminal:
         console = Console(width=180)
     console.print(table)
+
+
+def print_markdown(machine: Machine, figures: Sequence[Figure]) -> None:
+    """Print the same as a document has it."""
+    print(f"{machine}.\n")
+    for cells in (_HEADINGS, ["---"] * len(_HEADINGS), *map(_cells, figures)):
+        print(f"| {' | '.join(cells)} |")
+
+
+def _cells(figure: Figure) -> tuple[str, ...]:
+    of_raw = "" if figure.of_raw is None else f"{figure.of_raw:.2f}"
+    return figure.what, _number(figure.value, figure.unit), *_against_budget(figure), of_raw, figure.note
+
+
+def _colour(reached: float | None) -> str:
+    if reached is None:
+        return ""
+    return "green" if reached >= 1 else "yellow" if reached >= SHARE_OF_THIS_RELEASE else "red"
 
 
 def _against_budget(figure: Figure) -> tuple[str, str, str]:
@@ -110,8 +126,7 @@ def _against_budget(figure: Figure) -> tuple[str, str, str]:
         return "", "", ""
     budget = BUDGETS[figure.budget]
     sign = "≥ " if budget.is_least else "≤ "
-    colour = "green" if figure.reached >= 1 else "yellow" if figure.reached >= SHARE_OF_THIS_RELEASE else "red"
-    return sign + _number(budget.bound, figure.unit), sign + _number(budget.now, figure.unit), f"[{colour}]{figure.reached:.0%}[/]"
+    return sign + _number(budget.bound, figure.unit), sign + _number(budget.now, figure.unit), f"{figure.reached:.0%}"
 
 
 def _number(value: float, unit: str) -> str:
