@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -106,9 +107,8 @@ async def _serve(settings: Settings, *, http: bool) -> None:
             await reading
             from flower import app
 
-            left_behind = await app.serve(settings, url=found.url, http=http, announce=lambda base: announce(found, base))
-        if left_behind:
-            _end_now()
+            await app.serve(settings, url=found.url, http=http, announce=lambda base: announce(found, base))
+        _end_now()
     except asyncio.CancelledError:
         return
     except OSError as error:
@@ -119,7 +119,8 @@ async def _serve(settings: Settings, *, http: bool) -> None:
 
 
 def _end_now() -> None:
-    """End the process although user code still runs: Python would wait for its threads, and for coroutines that swallow their end."""
+    """End the process, whatever user code still runs: Python would wait for its threads, and for coroutines that swallow their end."""
+    atexit._run_exitfuncs()  # noqa: SLF001 - what modules asked for at the end; it joins no thread
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

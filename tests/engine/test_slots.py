@@ -16,7 +16,7 @@ from flower.sdk.task import Task
 
 
 class Lying(Exception):
-    __cause__ = property(lambda _: 1 / 0)  # type: ignore[assignment]
+    __cause__ = property(lambda _: 1 / 0)
 
 
 async def test_an_exception_whose_own_attributes_raise_fails_its_task_and_gives_the_slot_back() -> None:
