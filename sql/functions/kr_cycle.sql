@@ -40,6 +40,7 @@ BEGIN
                 END;
                 done.wflows := done.wflows || one.wflows;
                 done.wseqs := done.wseqs || one.wseqs;
+                done.wclaims := done.wclaims || one.wclaims;
                 done.wstatuses := done.wstatuses || one.wstatuses;
                 done.names := done.names || one.names;
             END LOOP;
@@ -50,7 +51,7 @@ BEGIN
             SELECT CASE WHEN t.task_flow_id IS NULL THEN 'refused' ELSE 'not written' END, g.f, g.s, NULL, NULL, NULL, NULL, NULL::integer, g.c, NULL::float8, NULL::integer, NULL::float8
             FROM unnest(flows, seqs, claims) g (f, s, c)
                 LEFT JOIN kr_task_stat t ON t.task_flow_id = g.f AND t.task_exec_seq = g.s AND t.exec_status + 0 = 1 AND t.claim_id = g.c
-            WHERE NOT EXISTS (SELECT FROM unnest(done.wflows, done.wseqs) w (f, s) WHERE w.f = g.f AND w.s = g.s);
+            WHERE g.c <> ALL (coalesce(done.wclaims, '{}'));
         END IF;
         -- 2 release: the children that wait for one of them; a task that goes back looks for its gate
         SELECT array_agg(x.f), array_agg(x.s), array_agg(x.e) INTO tflows, tseqs, tedges FROM (

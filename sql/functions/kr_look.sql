@@ -16,7 +16,7 @@ BEGIN
     SELECT array_agg(d.kr_recount) INTO taken FROM d;
     RETURN QUERY SELECT DISTINCT NULL, NULL::numeric, NULL::boolean, k.name FROM unnest(taken) k WHERE k.kind = 'limit' AND k.name IS NOT NULL;
 
-    -- a door opened: who waits there for it; a door closed: who stands at a slot and may no longer
+    -- a door opened: who waits there for it; a door closed: who came past it and may no longer
     RETURN QUERY
         SELECT h.task_flow_id::text, h.task_exec_seq, false, NULL
         FROM (SELECT DISTINCT k.kind, k.name FROM unnest(taken) k WHERE k.kind IN ('program', 'unpause')) d CROSS JOIN LATERAL (
@@ -30,9 +30,16 @@ BEGIN
     RETURN QUERY
         SELECT h.task_flow_id::text, h.task_exec_seq, false, NULL
         FROM (SELECT DISTINCT k.kind, k.name FROM unnest(taken) k WHERE k.kind IN ('no program', 'pause')) d CROSS JOIN LATERAL (
-            SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t
-            WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes < 2 AND CASE d.kind WHEN 'pause' THEN t.task_id ELSE t.program END = d.name
-            ORDER BY t.run_order LIMIT most FOR UPDATE SKIP LOCKED) h;
+            (SELECT s.* FROM (SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t
+                WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes < 2 AND CASE d.kind WHEN 'pause' THEN t.task_id ELSE t.program END = d.name
+                ORDER BY t.run_order LIMIT most FOR UPDATE SKIP LOCKED) s)
+            UNION ALL (SELECT s.* FROM (SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t
+                WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes >= 2 AND CASE d.kind WHEN 'pause' THEN t.task_id ELSE t.program END = d.name
+                LIMIT most FOR UPDATE SKIP LOCKED) s)
+            UNION ALL (SELECT s.* FROM (SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t       -- they wait at a later gate
+                WHERE t.exec_status = 0 AND t.gate IN ('pause', 'program', 'limit') AND (t.gate = 'limit' OR (t.gate = 'program' AND d.kind = 'pause'))
+                    AND CASE d.kind WHEN 'pause' THEN t.task_id ELSE t.program END = d.name
+                LIMIT most FOR UPDATE SKIP LOCKED) s)) h;
     GET DIAGNOSTICS found_ = ROW_COUNT;
     IF found_ >= most THEN
         INSERT INTO kr_recount (kind, name) SELECT DISTINCT k.kind, k.name FROM unnest(taken) k WHERE k.kind IN ('no program', 'pause');

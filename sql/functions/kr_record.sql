@@ -1,9 +1,9 @@
 -- Write how attempts ended, each only while its row still runs under the given claim. A row that somebody has locked is left alone.
 -- "exec_status + 0": else the planner may take a partial index on running rows, tiny by its statistics, full of dead entries in truth.
--- Answers, as parallel arrays, the rows written with their new status, and the names of the limits that they leave.
+-- Answers, as parallel arrays, the rows written with their claim and new status, and the names of the limits that they leave.
 CREATE OR REPLACE FUNCTION kr_record(flows text[], seqs numeric[], claims uuid[], statuses numeric[], outcomes text[], payloads text[],
     delays double precision[], unharmed boolean[],
-    OUT wflows text[], OUT wseqs numeric[], OUT wstatuses numeric[], OUT names text[]) LANGUAGE plpgsql AS $$
+    OUT wflows text[], OUT wseqs numeric[], OUT wclaims uuid[], OUT wstatuses numeric[], OUT names text[]) LANGUAGE plpgsql AS $$
 BEGIN
     WITH held AS MATERIALIZED (
         SELECT t.ctid AS row_, g.* FROM unnest(flows, seqs, claims, statuses, outcomes, payloads, delays, unharmed) g (f, s, c, status, outcome, payload, delay, unharmed)
@@ -23,8 +23,8 @@ BEGIN
             suspended_ts = CASE WHEN h.status = 2 THEN clock_timestamp() END,
             tries        = greatest(t.tries, -2147483647) - h.unharmed::integer
         FROM held h WHERE t.ctid = h.row_
-        RETURNING t.task_flow_id, t.task_exec_seq, t.exec_status, t.limits)
-    SELECT array_agg(w.task_flow_id::text), array_agg(w.task_exec_seq), array_agg(w.exec_status),
+        RETURNING t.task_flow_id, t.task_exec_seq, h.c, t.exec_status, t.limits)
+    SELECT array_agg(w.task_flow_id::text), array_agg(w.task_exec_seq), array_agg(w.c), array_agg(w.exec_status),
         (SELECT array_agg(DISTINCT n) FROM written x CROSS JOIN unnest(x.limits) n)
-        INTO wflows, wseqs, wstatuses, names FROM written w;
+        INTO wflows, wseqs, wclaims, wstatuses, names FROM written w;
 END $$;

@@ -32,7 +32,7 @@ BEGIN
             WHERE t.exec_status + 0 = 0;
     END IF;
     IF new_in IS NOT NULL THEN
-        PERFORM kr_break_circle(n) FROM unnest(new_in) n;
+        PERFORM kr_break_circles(n) FROM unnest(new_in) n;
     END IF;
     RETURN QUERY
     WITH mine AS MATERIALIZED (          -- most have no parent left: the full look is for the others

@@ -40,6 +40,11 @@ class Engine:
         await self.store.workers.enroll(worker, known, lease_seconds)
         return self
 
+    async def enroll_again(self, *programs: str) -> None:
+        """Come to work, whether or not a row of this worker is there."""
+        await self.leave()
+        await self.enroll(*programs)
+
     async def leave(self) -> None:
         await self.store.workers.leave(self.worker_id)
 

@@ -534,6 +534,17 @@ async def test_a_circle_stops_one_row_and_runs_when_an_edge_is_gone(engine: Engi
     assert [seq for _, seq in await engine.run_all()] == [1, 2, 3]
 
 
+async def test_of_several_circles_in_one_flow_each_stops_its_lowest_row(engine: Engine, connection: Connection) -> None:
+    async with connection.transaction():
+        for seq, after in ((1, 1), (2, 2), (3, 5), (4, 3), (5, 4), (6, 7), (7, 6), (8, 7)):
+            await write(connection, "f", seq, after)
+        await edge(connection, "f", 5, 6)
+
+    await engine.look()
+
+    assert await statuses(connection, "f") == {1: 2, 2: 2, 3: 2, 4: 0, 5: 0, 6: 2, 7: 0, 8: 0}
+
+
 async def test_a_circle_closed_later_by_an_inserted_edge_stops_one_row(engine: Engine, connection: Connection) -> None:
     await write(connection, "f", 1, program="Nobody")
     await write(connection, "f", 2, 1)

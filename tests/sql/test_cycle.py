@@ -67,6 +67,18 @@ async def test_one_outcome_sent_twice_in_one_call_is_written_once(engine: Engine
     assert await statuses(connection, "f") == {1: 3}
 
 
+async def test_a_late_outcome_in_one_call_with_the_current_one_is_refused_alone(engine: Engine, connection: Connection) -> None:
+    await write(connection, "f", 1)
+    first = await engine.one()
+    await put(connection, "f", 1, 0)
+    second = await engine.one()
+
+    answer = await engine.turn([finished(first, '"late"'), finished(second, '"good"')])
+
+    assert answer.refused == (first.claim_id,)
+    assert (await row(connection, "f", 1))["result"] == "good"
+
+
 async def test_a_worker_that_was_given_up_claims_nothing(engine: Engine, connection: Connection) -> None:
     await write(connection, "f", 1)
     await engine.look()

@@ -383,3 +383,20 @@ async def test_a_parent_set_back_takes_its_child_from_the_slot(engine: Engine, c
     assert (await gates(connection, "f"))[2] == "dependencies 3"
     assert await statuses(connection, "f") == {1: 9, 2: 0, 3: 2}
     assert isinstance(engine.worker_id, UUID)
+
+
+async def test_a_door_that_closes_behind_a_task_takes_it_back_from_every_later_gate(engine: Engine, pool: Pool, connection: Connection) -> None:
+    rare = await Engine(pool).enroll("Rare")
+    await connection.execute("INSERT INTO ms_limit VALUES ('l', 0)")
+    await write(connection, "f", 1, limits=["l"])
+    await write(connection, "f", 2, program="Nobody")
+    await write(connection, "f", 3, crashes=2)
+    await write(connection, "f", 4, program="Rare", limits=["l"], task_id="other")
+    await engine.look()
+    assert await gates(connection, "f") == {1: "limit l", 2: "program Nobody", 3: "slot", 4: "limit l"}
+
+    await connection.execute("INSERT INTO ms_pause (task_id) VALUES ('by_hand')")
+    await rare.leave()
+    await engine.look()
+
+    assert await gates(connection, "f") == {1: "pause by_hand", 2: "pause by_hand", 3: "pause by_hand", 4: "program Rare"}

@@ -1,0 +1,89 @@
+"""What must be true of the tables when the engine has looked at everything, worked out from the rows alone, in Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+from flower.database.pool import Connection
+
+Key: TypeAlias = tuple[str, Decimal]
+
+FIELDS = "task_flow_id, task_exec_seq, exec_status, task_id, program, limits, run_after, gate, waits_seq, waits_for, crashes, outcome"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The tables at one moment."""
+
+    tasks: dict[Key, dict[str, Any]]
+    parents: dict[Key, dict[Decimal, tuple[Decimal, ...]]]
+    paused: frozenset[str]
+    programs: frozenset[str]
+    slots: dict[str, int]
+    inside: dict[str, int] = field(default_factory=dict)
+
+    def open_parents(self, key: Key) -> set[Decimal]:
+        """The parents that still count against a task; one that is not there does."""
+        found = set()
+        for parent, counts in self.parents.get(key, {}).items():
+            task = self.tasks.get((key[0], parent))
+            if (task["exec_status"] if task else Decimal(-1)) not in counts:
+                found.add(parent)
+        return found
+
+    def wrong_gate(self, key: Key) -> str | None:
+        """Say what is wrong with the gate of a waiting task, None if nothing is."""
+        task = self.tasks[key]
+        seen = (task["gate"], task["waits_seq"], task["waits_for"])
+        parents = self.open_parents(key)
+        limits = {limit for limit in task["limits"] or () if limit is not None}
+        full = {limit for limit in limits if limit in self.slots and self.inside.get(limit, 0) >= self.slots[limit]}
+        if parents:
+            right = {("dependencies", parent, None) for parent in parents}
+        elif task["run_after"] and task["run_after"] > datetime.now(UTC):
+            right = {("time", None, None)}
+        elif task["task_id"] in self.paused:
+            right = {("pause", None, task["task_id"])}
+        elif task["program"] not in self.programs:
+            right = {("program", None, task["program"])}
+        else:
+            right = {("limit", None, limit) for limit in full} | ({("slot", None, None)} if limits or not full else set())
+        return None if seen in right else f"{key} stands at {seen}, should be at one of {right}"
+
+
+async def picture(connection: Connection) -> Picture:
+    """Read the tables."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        tasks = {(row[0], row[1]): dict(row) for row in await connection.fetch(f"SELECT {FIELDS} FROM kr_task_stat")}
+        parents: dict[Key, dict[Decimal, tuple[Decimal, ...]]] = {}
+        for flow, seq, parent, counts in await connection.fetch("SELECT task_flow_id, task_exec_seq, parent_seq, counts FROM kr_task_edge"):
+            parents.setdefault((flow, seq), {})[parent] = tuple(counts)
+        paused = frozenset(row[0] for row in await connection.fetch("SELECT task_id FROM ms_pause"))
+        programs = frozenset(program for row in await connection.fetch("SELECT programs FROM kr_worker") for program in row[0])
+        slots = {row[0]: int(row[1]) for row in await connection.fetch("SELECT name, slots FROM ms_limit")}
+    inside: dict[str, int] = {}
+    for task in tasks.values():
+        if task["exec_status"] == 1 or (task["exec_status"] == 0 and task["gate"] == "slot"):
+            for limit in set(task["limits"] or ()):
+                inside[limit] = inside.get(limit, 0) + 1
+    return Picture(tasks, parents, paused, programs, slots, inside)
+
+
+def faults(now: Picture, excused: frozenset[str] = frozenset()) -> list[str]:
+    """Everything that is wrong after the engine has come to rest. *excused*: limits that a hand has made too small for who is inside."""
+    waiting = [key for key, task in now.tasks.items() if task["exec_status"] == 0]
+    found = [fault for key in waiting if (fault := now.wrong_gate(key))]
+    found += [f"{now.inside[limit]} are inside {limit}, it has {slots} slots" for limit, slots in now.slots.items()
+              if now.inside.get(limit, 0) > slots and limit not in excused]  # fmt: skip
+    return found + [f"{key} waits in a circle" for key in circles(now, waiting)]
+
+
+def circles(now: Picture, waiting: list[Key]) -> set[Key]:
+    """The waiting tasks that are left when all that wait for none of them are taken away, again and again."""
+    left = set(waiting)
+    while free := {key for key in left if not any((key[0], parent) in left for parent in now.open_parents(key))}:
+        left -= free
+    return left
