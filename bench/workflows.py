@@ -7,8 +7,7 @@ from pathlib import Path
 from flower.database.pool import Connection
 
 # As rows/definitions.sql has them.
-CHAIN_TASKS = 40
-FAN_TASKS = 1_002
+TASKS = {"chain": 40, "fan": 1_002}
 
 
 def statement(name: str) -> str:
