@@ -204,8 +204,7 @@ async def test_a_limit_holds_as_many_as_it_says_and_a_change_counts_at_once(data
         await connection.execute("INSERT INTO ms_limit (name, slots) VALUES ('narrow', 0)")
         await insert(connection, "work", count=30, limits=["narrow"])
         await insert(connection, "work", flow="other")
-        await stands(connection, 1, flow="other")
-        assert inside == 1
+        await until(lambda: inside == 1)
         await connection.execute("UPDATE ms_limit SET slots = 3")
         await until(lambda: inside == 4, seconds=AT_ONCE_SECONDS)
         await connection.execute("UPDATE ms_limit SET slots = 7")

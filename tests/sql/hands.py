@@ -44,8 +44,11 @@ class Hands:
     def _task(self) -> tuple[str, Decimal]:
         return self.random.choice(self.flows), self._seq()
 
-    async def _insert(self, connection: Connection, _: Changes) -> None:
+    async def _insert(self, connection: Connection, changes: Changes) -> None:
         flow, seq = self._task()
+        status, limits = Decimal(self.random.choice([0, 0, 0, 0, 0, 3, 2, 1, 7])), self.random.choice(LIMITS)
+        if status == 1:  # whoever runs is inside, whether or not there was room
+            changes.limits.update(limits or ())
         await connection.execute(
             f"""INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, parameters, program,
                     limits, task_priority, run_after)
@@ -54,16 +57,18 @@ class Hands:
             seq,
             self.random.choice([Decimal(-1), Decimal(-1), self._seq(), self._seq()]),
             self.random.choice(WORKFLOWS),
-            Decimal(self.random.choice([0, 0, 0, 0, 0, 3, 2, 1, 7])),
+            status,
             self.random.choice(PROGRAMS),
-            self.random.choice(LIMITS),
+            limits,
             Decimal(self.random.randint(-20, 19)),
         )
 
     async def _status(self, connection: Connection, changes: Changes) -> None:
         task, status = self._task(), Decimal(self.random.choice([0, 0, 0, 3, 9, 2, 1, 7]))
         await connection.execute("UPDATE kr_task_stat SET exec_status = $3 WHERE task_flow_id = $1 AND task_exec_seq = $2", *task, status)
-        if status != 1:
+        if status == 1:
+            changes.limits.update("abc")
+        else:
             changes.taken.add(task)
 
     async def _edge(self, connection: Connection, _: Changes) -> None:

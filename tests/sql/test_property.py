@@ -49,7 +49,9 @@ class World:
         await self.engines[1].enroll("Ok", "Rare")
 
     async def step(self) -> None:
-        does = self.random.choices([self.write, self.write_together, self.turn, self.check, self.hold, self.register, self.come_or_go], [12, 2, 14, 3, 2, 2, 1])
+        does = self.random.choices(
+            [self.write, self.write_together, self.turn, self.check, self.hold, self.register, self.come_or_go], [12, 2, 14, 3, 2, 2, 1]
+        )
         await does[0]()
 
     async def write(self) -> None:

@@ -81,9 +81,7 @@ class Storm:
 
 
 @pytest.mark.timeout(SECONDS + 60)
-async def test_a_storm_of_workers_and_people_leaves_every_gate_true_and_nothing_behind(
-    database_url: str, connection: Connection
-) -> None:
+async def test_a_storm_of_workers_and_people_leaves_every_gate_true_and_nothing_behind(database_url: str, connection: Connection) -> None:
     await connection.execute("DELETE FROM ms_task_definition; INSERT INTO ms_limit VALUES ('a', 2), ('b', 3)")
     await define(connection, "dag", *DAG)
     storm = Storm(SEED, pool := Pool(database_url, role="engine", size=10), database_url, SECONDS)

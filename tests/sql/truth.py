@@ -39,6 +39,7 @@ class Picture:
         task = self.tasks[key]
         seen = (task["gate"], task["waits_seq"], task["waits_for"])
         parents = self.open_parents(key)
+        right: set[tuple[str, object, object]]
         limits = {limit for limit in task["limits"] or () if limit is not None}
         full = {limit for limit in limits if limit in self.slots and self.inside.get(limit, 0) >= self.slots[limit]}
         if parents:
