@@ -65,8 +65,12 @@ class Dispatcher:
     def compare(self, running: int) -> None:
         """Say how many running rows the table has for this worker; look closer if that is not what is held here."""
         if running != len(self._slots) + len(self._recorder):
-            self._must_reconcile = True
-            self._bell.set()
+            self.doubt()
+
+    def doubt(self) -> None:
+        """Look for work, and at what the table says that is held here."""
+        self._must_reconcile = True
+        self.ring()
 
     async def run(self) -> None:
         """Work until `stop`, and then until every outcome is written. Stays while the database is away."""

@@ -163,7 +163,7 @@ class Life:
                 _log.error("probe.failed", sqlstate=error.sqlstate, message=str(error))
                 is_heard = False
             if not is_heard:
-                self._dispatcher.ring()  # deaf: then this is the poll
+                self._dispatcher.doubt()  # deaf, or the answer did not come: then this is the poll
 
     async def _ask(self, nonce: str) -> None:
         answer = await self._store.workers.probe(self.worker_id, nonce)

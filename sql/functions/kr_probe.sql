@@ -2,7 +2,7 @@
 -- answers whether a cycle would find work, how many seconds until the next time gate opens (NULL: none), and how many running rows
 -- this worker has by the table. Heals what a lost race left: a task at the door of a pause or program that is open, or of a limit.
 CREATE OR REPLACE FUNCTION kr_probe(worker uuid, nonce text, OUT work boolean, OUT seconds double precision, OUT running integer)
-LANGUAGE plpgsql SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     now_ timestamptz := clock_timestamp();
     mine text[] := (SELECT w.programs FROM kr_worker w WHERE w.worker_id = worker);

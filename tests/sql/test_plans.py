@@ -1,0 +1,223 @@
+"""How PostgreSQL carries out the cycle with 50,000 tasks waiting and 50,000 finished: analysed, never analysed, and full of dead entries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from flower.core.model import Outcome
+from flower.core.status import Status
+from flower.database.pool import Connection, Pool, connect
+from tests.conftest import with_database
+from tests.sql.engine import Engine
+
+MANY = 50_000
+pytestmark = pytest.mark.timeout(120)
+
+
+class OnePool(Pool):
+    """A pool of one session, which is never given back."""
+
+    def __init__(self, url: str, connection: Connection) -> None:
+        super().__init__(url, role="test")
+        self.connection = connection
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Connection]:
+        yield self.connection
+
+
+class Plans:
+    """A session that does what an engine's does, and hears how each statement inside the cycle was carried out."""
+
+    def __init__(self, pool: OnePool) -> None:
+        self.url, self.connection, self.engine = pool.url, pool.connection, Engine(pool)
+        self.seen: list[dict[str, Any]] = []
+
+    async def begin(self) -> None:
+        """Let PostgreSQL say each plan that is carried out from now on in this session."""
+        await self.connection.execute("""
+            LOAD 'auto_explain';
+            SET auto_explain.log_min_duration = 0; SET auto_explain.log_nested_statements = on; SET auto_explain.log_analyze = on;
+            SET auto_explain.log_buffers = on; SET auto_explain.log_timing = off; SET auto_explain.log_format = 'json';
+            SET auto_explain.log_level = notice; SET client_min_messages = notice;
+        """)
+        self.connection.add_log_listener(self._hear)
+
+    def _hear(self, _: object, message: asyncpg.PostgresLogMessage) -> None:
+        _, begins, text = str(message.message).partition("plan:")
+        if begins:
+            self.seen.append(json.loads(text))
+
+    async def turns(self, count: int, slots: int = 100) -> None:
+        """Send *count* turns, each recording what the one before claimed, and keep the plans of the last two: one of parents, one of their children."""
+        done: list[Outcome] = []
+        for turn in range(count):
+            if turn == count - 2:
+                self.seen.clear()
+            answer = await self.engine.turn(done, slots=slots, look=True)
+            done = [Outcome(claim, Status.FINISH, value="null") for claim in answer.claimed]
+            assert len(done) == slots
+        await self.connection.execute("SELECT 1")
+
+    def scans(self, words: str = "") -> Iterator[dict[str, Any]]:
+        """Every scan that read anything, in statements that contain *words*."""
+        for plan in self.seen:
+            if words in plan["Query Text"]:
+                yield from (node for node in nodes(plan["Plan"]) if "Scan" in node["Node Type"] and node.get("Actual Loops", 0) > 0)
+
+    def indexes(self, words: str) -> set[str]:
+        return {node["Index Name"] for node in self.scans(words) if "Index Name" in node}
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from nodes(below)
+
+
+def read(plan: dict[str, Any]) -> int:
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
+CLAIM = "q.gate = 'slot' AND q.crashes < 2"
+RECORD = "WITH held AS MATERIALIZED"
+RELEASE = "JOIN kr_task_edge e ON e.task_flow_id || '' = w.f"
+LOOK = "JOIN kr_task_edge e ON e.task_flow_id || '' = one.f"
+SETTLE = "WITH mine AS MATERIALIZED"
+TABLES = {"kr_task_stat", "kr_task_edge"}
+
+
+@pytest.fixture(scope="module")
+async def crowded(server_url: str, admin: Connection, template: str) -> AsyncIterator[str]:
+    """A database with 50,000 tasks finished and 50,000 waiting at slots, in flows of a task and its child; never analysed. Its name."""
+    name = f"flower_crowded_{uuid4().hex[:8]}"
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    connection = await connect(with_database(server_url, name), role="test")
+    # As flower_register and the cycle leave them; written at once, as that is quicker.
+    await connection.execute(f"""
+        ALTER TABLE kr_task_stat SET (autovacuum_enabled = off);
+        ALTER TABLE kr_task_edge SET (autovacuum_enabled = off);
+        INSERT INTO kr_worker (worker_id, host, pid, version, slots, programs, lease_until) VALUES (gen_random_uuid(), '', 1, '', 1, '{{Ok}}', 'infinity');
+        INSERT INTO kr_task_edge (task_flow_id, parent_seq, task_exec_seq, by_hand) SELECT 'flow-' || f, 1, 2, false FROM generate_series(1, {MANY}) f;
+        INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, parameters, registered_ts, name, program,
+                rank, gate, waits_seq)
+            SELECT 'flow-' || f, s, CASE s WHEN 1 THEN -1 ELSE 1 END, 'w', s, CASE WHEN f <= {MANY // 2} THEN 3 ELSE 0 END, '{{}}',
+                now() - interval '1 day' + f * interval '1 ms', 'Ok', 'Ok', 1 - s, CASE s WHEN 1 THEN 'slot' ELSE 'dependencies' END, CASE s WHEN 2 THEN 1 END
+            FROM generate_series(1, {MANY}) f, generate_series(1, 2) s;
+        DELETE FROM kr_recount;
+    """)
+    await connection.close()
+    yield name
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def plans(server_url: str, admin: Connection, crowded: str) -> AsyncIterator[Plans]:
+    name = f"flower_plans_{uuid4().hex[:8]}"
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {crowded}")
+    url = with_database(server_url, name)
+    connection = await connect(url, role="test")
+    yield Plans(OnePool(url, connection))
+    await connection.close()
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def assert_that_every_plan_is_by_index(plans: Plans, claim: str = "kr_task_claimable") -> None:
+    assert not [node["Relation Name"] for node in plans.scans() if node["Node Type"] == "Seq Scan" and node["Relation Name"] in TABLES]
+    assert plans.indexes(CLAIM) == {claim}
+    assert plans.indexes(RECORD) == {"kr_task_stat_pkey"}
+    assert plans.indexes(RELEASE) == {"kr_task_edge_children", "kr_task_stat_pkey"}
+    assert plans.indexes(SETTLE) >= {"kr_task_edge_pkey", "kr_task_stat_pkey"}
+    assert plans.indexes(SETTLE) <= {"kr_task_edge_pkey", "kr_task_stat_pkey", "ms_pause_pkey", "kr_worker_pkey"}
+    assert not [node for node in plans.scans() if node.get("Rows Removed by Filter", 0) * node["Actual Loops"] > 1_000]
+
+
+def assert_that_turns_read_little(plans: Plans, *, pages: int) -> None:
+    """Two turns of 100 tasks read at most *pages*, the claims among them a few each; reading all of an index would be thousands."""
+    turns = sum(read(plan["Plan"]) for plan in plans.seen if "FROM kr_cycle($1" in plan["Query Text"])
+    claims = sum(read(plan["Plan"]) for plan in plans.seen if CLAIM in plan["Query Text"])
+    assert 0 < turns < pages
+    assert 0 < claims < 1_500
+
+
+@pytest.mark.parametrize("analysed", [True, False])
+async def test_the_cycle_reads_by_index_what_it_needs_with_50_000_waiting(plans: Plans, analysed: bool) -> None:
+    if analysed:
+        await plans.connection.execute("VACUUM ANALYZE")
+    await plans.engine.enroll("Ok")
+    await plans.engine.look()
+    await plans.begin()
+
+    await plans.turns(8)
+
+    assert_that_every_plan_is_by_index(plans)
+    assert_that_turns_read_little(plans, pages=20_000)
+
+
+@pytest.mark.parametrize("analysed", [True, False])
+async def test_where_workers_differ_the_claim_takes_one_index_scan_per_program(plans: Plans, analysed: bool) -> None:
+    if analysed:
+        await plans.connection.execute("VACUUM ANALYZE")
+    await plans.connection.execute("""
+        INSERT INTO kr_worker (worker_id, host, pid, version, slots, programs, lease_until) VALUES (gen_random_uuid(), '', 1, '', 1, '{Rare}', 'infinity')
+    """)
+    await plans.engine.enroll("Ok", "Other")
+    await plans.engine.look()
+    await plans.begin()
+
+    await plans.turns(8)
+
+    assert_that_every_plan_is_by_index(plans, claim="kr_task_by_program")
+    assert_that_turns_read_little(plans, pages=20_000)
+
+
+async def test_full_of_dead_entries_the_cycle_reads_no_more_than_without(plans: Plans) -> None:
+    await plans.connection.execute("VACUUM ANALYZE")
+    await plans.engine.enroll("Ok")
+    await plans.engine.look()
+    other = await connect(plans.url, role="test")
+    transaction = other.transaction(isolation="repeatable_read", readonly=True)
+    await transaction.start()
+    await other.fetchval("SELECT count(*) FROM kr_task_stat")
+    try:
+        done: list[Outcome] = []
+        for _ in range(40):
+            answer = await plans.engine.turn(done, slots=500)
+            done = [Outcome(claim, Status.FINISH, value="null") for claim in answer.claimed]
+        assert len(done) == 500
+        await plans.engine.turn(done)
+        await plans.begin()
+
+        await plans.turns(3)
+
+        assert_that_every_plan_is_by_index(plans)
+        assert_that_turns_read_little(plans, pages=20_000)
+    finally:
+        await transaction.rollback()
+        await other.close()
+
+
+@pytest.mark.parametrize("analysed", [True, False])
+async def test_a_look_at_500_of_10_000_children_of_one_task_does_not_read_all_edges_for_each(plans: Plans, analysed: bool) -> None:
+    await plans.connection.execute("""
+        TRUNCATE kr_task_stat;
+        INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, parameters, program)
+            SELECT 'f', g, CASE g WHEN 1 THEN -1 ELSE 1 END, 'by_hand', 1, CASE g WHEN 1 THEN 3 ELSE 0 END, '{}', 'Ok' FROM generate_series(1, 10000) g
+    """)
+    if analysed:
+        await plans.connection.execute("VACUUM ANALYZE")
+    await plans.engine.enroll("Ok")
+    await plans.engine.turn(look=True)
+    await plans.begin()
+
+    await plans.turns(2)
+
+    assert plans.indexes(LOOK) & {"kr_task_edge_children", "kr_task_edge_pkey"} == {"kr_task_edge_children"}
+    assert_that_turns_read_little(plans, pages=60_000)
