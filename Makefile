@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
+FAULT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint layers types migrations bench fmt pins clean
+.PHONY: help run test check format lint layers types migrations faults bench fmt pins clean
 
 help: ## Show this list
 	@echo "make TARGET [ARGS='…']     PYTHON=python3.13 takes another Python (3.11 or newer)"
@@ -36,6 +37,9 @@ types: $(READY) ## mypy strict, and pyright
 
 migrations: $(READY) ## squawk over sql/migrations
 	$(BIN)/squawk sql/migrations/*.sql
+
+faults: $(READY) ## Break things under load, and count what became of every task (FAULT='kill crash', ARGS='--publish'; all: 40 minutes)
+	$(BIN)/python -m tests.faults $(ARGS) $(FAULT)
 
 bench: $(READY) ## Measure, print a table and write JSON to bench/results/ (some minutes)
 	$(BIN)/python -m bench $(ARGS)

@@ -15,8 +15,16 @@ _LOOK_AGAIN_SECONDS = 0.02
 
 
 def open_private(path: Path, flags: int) -> int:
-    """Open *path*, made for this user alone if it is new. Never follows a link: root may be working in somebody else's folder."""
-    return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    """Open *path*, made for its folder's owner alone if it is new. Never follows a link: root may be working in somebody else's folder."""
+    flags |= os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        handle = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return os.open(path, flags | os.O_CREAT, 0o600)
+    if os.geteuid() == 0:
+        folder = path.parent.stat()
+        os.fchown(handle, folder.st_uid, folder.st_gid)
+    return handle
 
 
 def write_private(path: Path, text: str) -> None:

@@ -56,7 +56,8 @@ BEGIN
         INSERT INTO kr_flow_stat (task_flow_id, task_id, task_priority, registered_ts)
             SELECT DISTINCT ON (t.task_flow_id) t.task_flow_id, t.task_id, t.task_priority, CASE WHEN isfinite(t.registered_ts) THEN t.registered_ts ELSE now_ END
             FROM one JOIN kr_task_stat t ON t.task_flow_id = one.f AND t.task_exec_seq = one.s
-            WHERE NOT EXISTS (SELECT FROM kr_flow_stat x WHERE x.task_flow_id = one.f)
+            -- a scalar subquery: as a join, without statistics, all flows are read for each task
+            WHERE (SELECT x.task_flow_id FROM kr_flow_stat x WHERE x.task_flow_id = one.f) IS NULL
             ORDER BY t.task_flow_id, t.task_exec_seq ON CONFLICT DO NOTHING),
     gone AS (
         DELETE FROM kr_flow_stat WHERE ctid = ANY (ARRAY(

@@ -150,7 +150,7 @@ END $$;
 CREATE OR REPLACE FUNCTION kr_step_parameters(pairs text[], own jsonb, program text, given jsonb, taken text[]) RETURNS jsonb LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
-    mine jsonb := coalesce((SELECT jsonb_object_agg(pairs[i][1], coalesce(pairs[i][2], '') ORDER BY i) FROM generate_series(1, 5) i WHERE pairs[i][1] IS NOT NULL), '{}') || coalesce(own, '{}');
+    mine jsonb := coalesce((SELECT jsonb_object_agg(pairs[i][1], coalesce(pairs[i][2], '') ORDER BY i) FROM generate_series(1, 5) i WHERE pairs[i][1] <> ''), '{}') || coalesce(own, '{}');
     takes text[];
     closed boolean;
 BEGIN

@@ -65,7 +65,7 @@ class _Session:
             if self._loses(whole):
                 self.route.lost_answers += 1
                 return
-            kept = [message for message in whole if not (message[:1] in self._dropped)]
+            kept = [message for message in whole if message[:1] not in self._dropped]
             if kept:
                 await self._pass(writer, b"".join(kept))
 

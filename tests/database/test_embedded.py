@@ -344,6 +344,11 @@ async def test_an_ordinary_user_has_a_server_of_his_own_which_root_runs_as_that_
         assert found is not None
         assert user_of(found.process.pid) == NOBODY
 
+    # Root has written here, and locked nobody out.
+    async with owner(own_folder, NOBODY) as again:
+        await again.running()
+        await again.leave()
+
 
 @as_anybody
 async def test_no_permission_to_write_is_one_sentence(own_folder: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,17 +53,23 @@ async def deadly() -> None:
 
 
 class Process:
-    """One `python -m flower serve app.py` in *folder*, on the database at *url*, without HTTP unless *arguments* name a port."""
+    """One `python -m flower serve` of *module* in *folder*, on the database at *url*, without HTTP unless *arguments* name a port.
 
-    def __init__(self, folder: Path, url: str, *arguments: str, **settings: str) -> None:
+    *path*: where another Flower than this checkout's lies.
+    """
+
+    def __init__(
+        self, folder: Path, url: str, *arguments: str, module: str = "app.py", settings: Mapping[str, str] | None = None, path: Path | None = None
+    ) -> None:
         (folder / "app.py").write_text(APP)
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("FLOWER_", "DB_"))}
         # The process works in a folder of its own, and still with this checkout.
-        environ |= {"PYTHONPATH": str(Path(flower.__file__).parents[1])} | settings
+        checkout = Path(flower.__file__).parents[1]
+        environ |= {"PYTHONPATH": os.pathsep.join(map(str, filter(None, (path, checkout))))} | dict(settings or {})
         self.log = folder / f"{len(list(folder.glob('*.log')))}.log"
         with self.log.open("w") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "flower", "serve", "app.py", "--database", url, *(arguments or ("--no-http",))],
+                [sys.executable, "-m", "flower", "serve", module, "--database", url, *(arguments or ("--no-http",))],
                 cwd=folder,
                 env=environ,
                 stdout=subprocess.DEVNULL,
@@ -76,6 +83,11 @@ class Process:
     @property
     def is_running(self) -> bool:
         return self._process.poll() is None
+
+    def memory(self) -> float:
+        """Return how much of the machine's memory it has, in MiB."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
     def said(self, event: str) -> list[dict[str, Any]]:
         """Return the lines of the log with *event*."""

@@ -34,7 +34,7 @@ def serve(tmp_path: Path, database_url: str) -> Iterator[Serve]:
     started: list[Process] = []
 
     def start(*arguments: str, url: str = database_url, **settings: str) -> Process:
-        started.append(Process(tmp_path, url, *arguments, **(SHORT | settings)))
+        started.append(Process(tmp_path, url, *arguments, settings=SHORT | settings))
         return started[-1]
 
     yield start

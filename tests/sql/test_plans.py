@@ -221,3 +221,21 @@ async def test_a_look_at_500_of_10_000_children_of_one_task_does_not_read_all_ed
 
     assert plans.indexes(LOOK) & {"kr_task_edge_children", "kr_task_edge_pkey"} == {"kr_task_edge_children"}
     assert_that_turns_read_little(plans, pages=60_000)
+
+
+async def test_a_look_at_20_000_flows_that_a_hand_wrote_reads_each_flow_by_its_key(plans: Plans) -> None:
+    await plans.connection.execute("""
+        TRUNCATE kr_task_stat;
+        INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, parameters, program)
+            SELECT 'f' || g, 1, -1, 'by_hand', 1, 0, '{}', 'Ok' FROM generate_series(1, 20000) g
+    """)
+    await plans.engine.enroll("Ok")
+    for _ in range(8):
+        await plans.engine.turn(look=True)
+    await plans.begin()
+
+    await plans.turns(2)
+
+    flows = [node for node in plans.scans(LOOK) if node.get("Relation Name") == "kr_flow_stat"]
+    assert {node["Index Name"] for node in flows if "Index Name" in node} == {"kr_flow_stat_pkey"}
+    assert sum(node["Actual Rows"] * node["Actual Loops"] for node in flows) < 5_000
