@@ -12,6 +12,7 @@ from flower.cli.options import AsJson, Database, FlowReference
 from flower.cli.output import number, print_json, print_table, say
 from flower.cli.surroundings import opened, run
 from flower.cli.times import between, in_local_time, local
+from flower.core import shapes
 from flower.core.model import Flow, Page, Step, Waiting, Workflow
 from flower.core.status import Status, Why
 
@@ -42,8 +43,6 @@ def workflows(*, database: Database = None, as_json: AsJson = False) -> None:
 
     found = run(find())
     if as_json:
-        from flower.web import shapes
-
         print_json(shapes.whole([shapes.workflow(item) for item in found]))
         return
     if not found:
@@ -76,8 +75,6 @@ def flows(
 
     found = run(find())
     if as_json:
-        from flower.web import shapes
-
         print_json(shapes.page(found))
         return
     if not found.items:
@@ -119,8 +116,6 @@ def why(flow: FlowReference, *, database: Database = None, as_json: AsJson = Fal
 
     flow_id, found = run(find())
     if as_json:
-        from flower.web import shapes
-
         print_json(shapes.whole([shapes.waiting(item) for item in found]))
         return
     if not found:

@@ -12,6 +12,7 @@ from flower.cli.options import AsJson, Database, FlowReference
 from flower.cli.output import console, number, print_json, print_table, short
 from flower.cli.surroundings import opened, run
 from flower.cli.times import between, local
+from flower.core import shapes
 from flower.core.escape import escape
 from flower.core.masks import mask
 from flower.core.model import Flow, Task
@@ -35,8 +36,6 @@ def show(flow: FlowReference, *, database: Database = None, as_json: AsJson = Fa
 def print_flow(flow: Flow, tasks: Sequence[Task], *, as_json: bool) -> None:
     """Print *flow* for people, or as `GET /api/flows/{flowId}` answers it."""
     if as_json:
-        from flower.web import shapes
-
         print_json(shapes.flow_with_tasks(flow, tasks))
         return
     failing = next((task for task in tasks if task.is_fault), None)

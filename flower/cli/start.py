@@ -11,6 +11,7 @@ from flower.cli.options import AsJson, Database, read_parameters
 from flower.cli.output import print_json, say
 from flower.cli.surroundings import place, read, run, store_of
 from flower.cli.times import local, read_moment
+from flower.core import shapes
 from flower.core.escape import escape
 from flower.core.model import Json, Order, Registered
 
@@ -60,8 +61,6 @@ async def _start(order: Order, database: str | None, *, wait: bool, as_json: boo
 
 def _print_registered(order: Order, registered: Registered, *, as_json: bool) -> None:
     if as_json:
-        from flower.web import shapes
-
         print_json(shapes.registered(order.workflow, registered))
         return
     typer.echo(registered.flow_id)

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from flower.core.errors import ConfigurationError
@@ -32,14 +32,22 @@ class Settings(BaseSettings):
     http_allow: Annotated[tuple[str, ...], NoDecode] = ()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
-    lease: float = Field(default=30, gt=0)
-    beat: float = Field(default=3, gt=0)
-    probe: float = Field(default=5, gt=0)
+    lease: float = Field(default=30, gt=0, allow_inf_nan=False)
+    beat: float = Field(default=3, gt=0, allow_inf_nan=False, validate_default=True)
+    probe: float = Field(default=5, gt=0, allow_inf_nan=False)
 
     @field_validator("allowed_host", "http_allow", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("beat")
+    @classmethod
+    def _fits_the_lease(cls, beat: float, info: ValidationInfo) -> float:
+        lease = info.data.get("lease", beat * 3)
+        if beat * 3 > lease:
+            raise ValueError(f"a beat every {beat:g} s does not keep a lease of {lease:g} s: at most a third of it")
+        return beat
 
     @property
     def is_local(self) -> bool:

@@ -92,7 +92,8 @@ class Cluster:
             found = process(int(lines[0]))
         except (OSError, ValueError, IndexError):
             return None
-        master = Postmaster(found, Path(lines[4]) if len(lines) > 4 else Path(), len(lines) > 7 and lines[7].strip() == "ready")  # noqa: PLR2004
+        sockets, state = [*lines, *[""] * 8][4], [*lines, *[""] * 8][7]
+        master = Postmaster(found, Path(sockets) if sockets else self._socket_folder(), state.strip() == "ready")
         # After a reboot the number may be anybody's: a server works in its data folder.
         try:
             is_ours = Path(f"/proc/{found.pid}/cwd").resolve(strict=True) == self.data

@@ -75,11 +75,13 @@ async def running(folder: Path) -> AsyncIterator[Server]:
         yield server
     finally:
         keeper.cancel()
-        with suppress(asyncio.CancelledError):
-            await keeper
-        async with owners.locked():
-            if owners.leave():
-                await cluster.stop()
+        try:
+            with suppress(asyncio.CancelledError):
+                await keeper
+        finally:
+            async with owners.locked():
+                if owners.leave():
+                    await cluster.stop()
 
 
 def _prepare(folder: Path) -> None:

@@ -44,6 +44,7 @@ class Dispatcher:
         self._slots = Slots(count=slots, runner=runner, recorder=self._recorder, ring=self._bell.set)
         # Sent in a call that failed: whether they were written, nobody knows.
         self._perhaps_written: set[UUID] = set()
+        self._in_flight = 0
         self._is_open = True
         self._must_reconcile = self._must_check_claims = self._careful = False
         self._position: Position | None = None
@@ -64,7 +65,7 @@ class Dispatcher:
 
     def compare(self, running: int) -> None:
         """Say how many running rows the table has for this worker; look closer if that is not what is held here."""
-        if running != len(self._slots) + len(self._recorder):
+        if running != len(self._slots.claims()) + len(self._recorder) + self._in_flight:
             self.doubt()
 
     def doubt(self) -> None:
@@ -133,13 +134,18 @@ class Dispatcher:
         self._plan_rest(answer, looked=look)
 
     async def _send(self, outcomes: list[Outcome], slots: int, *, look: bool) -> Answer:
+        self._in_flight = len(outcomes)
         try:
             answer = await self._store.cycle.turn(self._worker, outcomes, slots, look=look, careful=self._careful, position=self._position)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, DatabaseLost):
+                self._perhaps_written.update(outcome.claim.claim_id for outcome in outcomes)
             self._recorder.put_back(outcomes)
             self._slots.give(slots)
             self._look_at = 0.0
             raise
+        finally:
+            self._in_flight = 0
         self._careful = False
         return answer
 
@@ -227,7 +233,6 @@ class Dispatcher:
             _log.warning("database.lost", message=str(error))
         self.state = str(error)
         self._must_reconcile = True
-        self._perhaps_written |= self._recorder.claims()
         await backoff.pause()
 
     def _recovered(self, backoff: Backoff) -> None:

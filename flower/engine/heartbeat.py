@@ -70,8 +70,14 @@ class Heartbeat:
         await asyncio.to_thread(self._thread.join, 5)
 
     def _run(self) -> None:
-        with suppress(asyncio.CancelledError):
+        try:
             asyncio.run(self._beat_and_watch())
+        except asyncio.CancelledError:
+            pass
+        except Exception:  # noqa: BLE001 - whatever it is, a worker without a beat must not go on
+            # Others take over soon; the next life begins with a new heartbeat.
+            _log.exception("heartbeat.failed")
+            self._tell("the heartbeat failed")
 
     async def _beat_and_watch(self) -> None:
         stopped = asyncio.Event()

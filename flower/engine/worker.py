@@ -150,7 +150,7 @@ class Life:
         try:
             await self._store.workers.leave(self.worker_id)
             _log.info("worker.ended", worker=str(self.worker_id))
-        except (DatabaseLost, ConfigurationError) as error:
+        except (DatabaseLost, ConfigurationError, asyncpg.PostgresError) as error:
             _log.warning("worker.left_its_row", message=str(error))
 
     async def _probe(self) -> None:

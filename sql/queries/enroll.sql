@@ -9,3 +9,5 @@ WITH announced AS (
 INSERT INTO kr_worker (worker_id, host, pid, version, slots, programs, direct, lease_until)
     VALUES ($1::uuid, $2::text, $3::integer, $4::text, $5::integer, $6::text[],
         EXISTS (SELECT FROM pg_stat_activity a WHERE a.application_name LIKE 'flower/' || $1::text || '/%'), clock_timestamp() + make_interval(secs => $8::double precision))
+    -- Sent again, because the first answer was lost.
+    ON CONFLICT (worker_id) DO UPDATE SET beat_ts = clock_timestamp(), lease_until = excluded.lease_until

@@ -15,7 +15,7 @@ from flower.database.pool import Connection
 from flower.database.queries import query
 from flower.engine.heartbeat import Lease
 from tests.database.routes import tcp_route
-from tests.engine.living import LEASE, NO_PROBE_SECONDS, ended, insert, living, set_within, stands, until
+from tests.engine.living import LEASE, NO_PROBE_SECONDS, ended, insert, living, set_by_hand, set_within, stands, until
 
 # Time enough between giving up and being given up, on a machine that is busy.
 LONGER = Lease(4, 0.2)
@@ -151,6 +151,30 @@ async def test_a_route_that_swallows_everything_for_a_while_loses_nothing(databa
         assert len(worker.lives) == 1
     assert ran == Counter(range(1, 301))
     assert {(task["status"], task["tries"]) for task in tasks} == {(3, 1)}
+
+
+async def test_an_outcome_that_came_while_the_database_was_away_and_is_refused_is_said(database_url: str, connection: Connection) -> None:
+    begun, ends = asyncio.Event(), asyncio.Event()
+
+    async def work() -> int:
+        if context().attempt == 1:
+            begun.set()
+            await ends.wait()
+        return context().attempt
+
+    password = unquote(urlsplit(database_url).password or "")
+    async with tcp_route(database_url, password) as route, living(route.url, work, lease=LONGER) as worker:
+        await insert(connection, "work")
+        await set_within(begun)
+        route.passes.clear()
+        await set_by_hand(connection, 1, 0)
+        with capture_logs() as logs:
+            ends.set()
+            await until(lambda: worker.life._dispatcher.unwritten or worker.life._dispatcher._in_flight)
+            route.passes.set()
+            (task,) = await stands(connection, 3)
+        assert task["result"] == "2"
+        assert [log["event"] for log in logs].count("task.result_refused") == 1
 
 
 class Hold:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from structlog.testing import capture_logs
 
 from flower.database.pool import Connection
+from flower.database.store.workers import Workers
 from flower.engine.heartbeat import Heartbeat, Lease
 from tests.engine.living import LEASE, NO_PROBE_SECONDS, insert, living, set_within, stands, until
 
@@ -115,3 +117,24 @@ async def test_a_heartbeat_whose_database_never_answers_can_be_stopped() -> None
     heartbeat.start()
     async with asyncio.timeout(5):
         await heartbeat.stop()
+
+
+async def test_a_heartbeat_that_ends_on_something_unforeseen_ends_the_life_too(
+    database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work() -> None: ...
+
+    beat, times = Workers.beat, 0
+
+    async def beat_or_break(self: Workers, *arguments: Any) -> bool:
+        nonlocal times
+        times += 1
+        if times == 3:
+            raise RuntimeError("nobody has foreseen this")
+        return await beat(self, *arguments)
+
+    monkeypatch.setattr(Workers, "beat", beat_or_break)
+    async with living(database_url, work) as worker:
+        await until(lambda: len(worker.lives) == 2)
+        await insert(connection, "work")
+        await stands(connection, 3)

@@ -154,6 +154,12 @@ async def test_a_registration_held_open_under_load_is_claimed_first_after_its_co
     assert (await engine.turn(done, slots=5, look=True)).claimed[0].flow_id == held
 
 
+async def test_a_worker_may_come_twice_under_its_id_because_the_first_answer_was_lost(engine: Engine, connection: Connection) -> None:
+    await engine.enroll("Ok")
+
+    assert await connection.fetchval("SELECT count(*) FROM kr_worker") == 1
+
+
 async def test_two_cyclers_at_once_start_each_task_once_and_lose_none(engine: Engine, pool: Pool, connection: Connection) -> None:
     second = await Engine(pool).enroll("Ok")
     await define(connection, "w", {}, {"depends_on": [1]}, {"depends_on": [1]}, {"depends_on": [2, 3]})

@@ -3,9 +3,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from flower.core import shapes
 from flower.core.model import Waiting
 from flower.core.status import Status
-from flower.web import shapes
 from flower.web.openapi import ANSWERS, SCHEMAS
 from tests.web.asking import Client, get
 from tests.web.memory import FLOW, Flows, Workflows, a_flow, a_task

@@ -73,7 +73,7 @@ def standing_of(row: asyncpg.Record) -> Standing:
         name=row["name"],
         status=row["status_number"],
         program=row["program"],
-        gate=None if row["gate"] is None else Gate(row["gate"]),
+        gate=Gate(row["gate"]) if row["gate"] in set(Gate) else None,
         waits_seq=row["waits_seq"],
         waits_for=row["waits_for"],
         run_after=row["run_after"],

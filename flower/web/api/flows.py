@@ -5,8 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 from pydantic import BaseModel, Field
 
+from flower.core import shapes
 from flower.core.steps import find_task
-from flower.web import shapes
 from flower.web.answers import answer
 from flower.web.keys import STORE
 from flower.web.requests import NoQuery, part, query

@@ -10,10 +10,10 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
 
+from flower.core import shapes
 from flower.core.errors import FieldError, Invalid, UnknownWorkflow
 from flower.core.model import Json, Order
 from flower.core.strict import is_clean
-from flower.web import shapes
 from flower.web.answers import answer
 from flower.web.keys import REGISTRAR
 from flower.web.problems import REGISTER

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from flower.web import shapes
+from flower.core import shapes
 from flower.web.answers import answer
 from flower.web.keys import STORE
 from flower.web.requests import NoQuery, query, tail
