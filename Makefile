@@ -8,7 +8,7 @@ ARGS ?=
 FAULT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint layers types migrations faults bench fmt pins clean
+.PHONY: help run test check format lint layers types migrations faults mutants bench fmt pins clean
 
 help: ## Show this list
 	@echo "make TARGET [ARGS='…']     PYTHON=python3.13 takes another Python (3.11 or newer)"
@@ -40,6 +40,9 @@ migrations: $(READY) ## squawk over sql/migrations
 
 faults: $(READY) ## Break things under load, and count what became of every task (FAULT='kill crash', ARGS='--publish'; all: 40 minutes)
 	$(BIN)/python -m tests.faults $(ARGS) $(FAULT)
+
+mutants: $(READY) ## Take one guard away at a time, and see that a test misses it (ARGS: claim recount …)
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 bench: $(READY) ## Measure, print a table and write JSON to bench/results/ (some minutes)
 	$(BIN)/python -m bench $(ARGS)

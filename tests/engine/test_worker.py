@@ -52,7 +52,8 @@ async def test_a_worker_says_who_it_is_what_it_has_and_that_it_is_gone(database_
         assert [tuple(row) for row in await connection.fetch("SELECT program, takes FROM kr_program")] == [("work", ["width", "height"])]
         assert worker.life.state == "ok"
     assert await connection.fetchval("SELECT count(*) FROM kr_worker") == 0
-    assert await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'flower/' || $1 || '/%'", str(worker.id)) == 0
+    sessions = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE 'flower/' || $1 || '/%'"
+    await until(lambda: connection.fetchval(sessions, str(worker.id)))
 
 
 async def test_an_idle_worker_sends_nothing_but_beat_sweep_and_probe(

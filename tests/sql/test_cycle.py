@@ -203,6 +203,18 @@ async def test_an_outcome_whose_row_is_locked_is_not_written_and_is_written_when
     assert seqs(await engine.claim()) == [3]
 
 
+async def test_a_child_that_is_locked_when_its_parent_ends_is_looked_at_again(engine: Engine, connection: Connection, other: Connection) -> None:
+    await write(connection, "f", 1)
+    await write(connection, "f", 2, 1)
+    (parent,) = await engine.claim()
+
+    async with holding(other, "SELECT FROM kr_task_stat WHERE task_exec_seq = 2 FOR UPDATE"):
+        assert (await engine.finish(parent)).locked == ()
+
+    await engine.look()
+    assert seqs(await engine.claim()) == [2]
+
+
 @pytest.mark.parametrize(
     "statement",
     [

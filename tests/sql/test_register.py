@@ -302,9 +302,8 @@ async def test_of_two_transactions_with_one_idempotency_key_the_second_waits_for
     first = await register(connection, idempotencyKey="k")
     waits = asyncio.create_task(register(other, idempotencyKey="k"))
     async with asyncio.timeout(10):
-        while not await connection.fetchval(
-            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%flower_register%')"
-        ):
+        # Not from pg_stat_activity: within a transaction that stays as it was at the first look.
+        while not await connection.fetchval("SELECT cardinality(pg_blocking_pids($1)) > 0", other.get_server_pid()):
             await asyncio.sleep(0)
 
     await (transaction.commit() if ends == "commit" else transaction.rollback())
