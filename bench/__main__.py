@@ -10,7 +10,7 @@ from time import perf_counter
 
 import uvloop
 
-from bench import engine, graphs, idle, latency, raw, registrations, report, snapshot, start, volume
+from bench import engine, graphs, idle, latency, raw, registrations, report, resting, several, snapshot, start, volume
 from bench.ground import Ground, fsync_seconds, prepared, session
 from bench.report import Figure, Machine
 
@@ -21,6 +21,8 @@ _PATIENCE_SECONDS = 150.0
 MEASUREMENTS: dict[str, Callable[[Ground], AsyncIterator[Figure]]] = {
     "raw": raw.measure,
     "engine": engine.measure,
+    "resting": resting.measure,
+    "several": several.measure,
     "graphs": graphs.measure,
     "latency": latency.measure,
     "registrations": registrations.measure,

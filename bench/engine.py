@@ -39,10 +39,10 @@ class Drained:
     fifths: tuple[float, ...]
 
 
-async def order(connection: Connection, count: int) -> Ordered:
-    """Write *count* no-op flows, all at once."""
+async def order(connection: Connection, count: int, program: str = "noop", parameters: str = "{}") -> Ordered:
+    """Write *count* flows of one task of *program*, all at once."""
     since = await connection.fetchval("SELECT clock_timestamp()")
-    await add_noops(connection, count)
+    await add_noops(connection, count, program, parameters)
     return Ordered(count, since)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import time
@@ -16,6 +17,12 @@ _wire = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 @task
 async def noop() -> None:
     """Do nothing."""
+
+
+@task
+async def rest(seconds: float) -> None:
+    """Wait, as for an answer from elsewhere."""
+    await asyncio.sleep(seconds)
 
 
 @task

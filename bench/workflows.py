@@ -20,10 +20,10 @@ async def define(connection: Connection) -> None:
     await connection.execute(statement("definitions"))
 
 
-async def add_noops(connection: Connection, count: int) -> None:
-    """Write *count* flows of one task that may run at once, all in one transaction, and ring the bell."""
+async def add_noops(connection: Connection, count: int, program: str = "noop", parameters: str = "{}") -> None:
+    """Write *count* flows of one task of *program* that may run at once, all in one transaction, and ring the bell."""
     async with connection.transaction():
-        await connection.execute(statement("noops"), count)
+        await connection.execute(statement("noops"), count, program, parameters)
         await connection.execute("SELECT pg_notify('flower', '')")
 
 
