@@ -44,6 +44,8 @@ BUDGETS = {
     "chain": _most(50),
     "fan": _most(120),
     "registrations": _least(5_000),
+    "attack": _most(500),
+    "attack memory": _most(100),
     "full ÷ empty": _least(0.9),
     "snapshot": _least(0.8),
     "idle statements": _most(0),

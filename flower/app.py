@@ -145,7 +145,8 @@ async def _http(settings: Settings, pool: Pool, process: _Process) -> AsyncItera
     runner = create_runner(app, shutdown_seconds=2)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, settings.host, settings.port)
+        # While strangers knock in hundreds, the system would have others wait a second or three for their next attempt.
+        site = web.TCPSite(runner, settings.host, settings.port, backlog=1024)
         await site.start()
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         yield f"http://{host}:{runner.addresses[0][1]}"

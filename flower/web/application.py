@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
@@ -12,9 +13,10 @@ from flower.database.store import Store
 from flower.web import health, keys, openapi
 from flower.web.api import flows, register, workflows
 from flower.web.auth import guard
+from flower.web.connections import attended
 from flower.web.problems import problems
 from flower.web.registrar import Registrar
-from flower.web.requests import LARGEST_BODY
+from flower.web.requests import LARGEST_BODY, MOST_LARGE_BODIES
 
 
 def create_app(
@@ -32,9 +34,10 @@ def create_app(
     """
     if token is None and not is_local:
         raise ConfigurationError("others can reach this address: set a token (--token or FLOWER_TOKEN), or listen on 127.0.0.1")
-    app = web.Application(middlewares=[problems(guard(token, allowed_hosts))], client_max_size=LARGEST_BODY)
+    app = web.Application(middlewares=[attended, problems(guard(token, allowed_hosts))], client_max_size=LARGEST_BODY)
     app[keys.STORE], app[keys.REGISTRAR], app[keys.READY] = store, Registrar(store.flows), ready
     app[keys.BODY_SECONDS], app[keys.ASKS_TOKEN] = body_seconds, token is not None
+    app[keys.LARGE_BODIES] = asyncio.Semaphore(MOST_LARGE_BODIES)
     for module in (register, flows, workflows, health, openapi):
         app.add_routes(module.routes)
     return app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -14,4 +15,5 @@ REGISTRAR: web.AppKey[Registrar] = web.AppKey("registrar", Registrar)
 STORE: web.AppKey[Store] = web.AppKey("store", Store)
 READY: web.AppKey[Callable[[], Awaitable[Readiness]]] = web.AppKey("ready")
 BODY_SECONDS: web.AppKey[float] = web.AppKey("body_seconds", float)
+LARGE_BODIES: web.AppKey[asyncio.Semaphore] = web.AppKey("large_bodies", asyncio.Semaphore)
 ASKS_TOKEN: web.AppKey[bool] = web.AppKey("asks_token", bool)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from aiohttp import web
 from pydantic import BaseModel
@@ -191,6 +192,7 @@ def _content(name: str, content_type: str = "application/json") -> Json:
     return {content_type: {"schema": _ref(name)}}
 
 
+@cache
 def _schema(model: type[BaseModel]) -> Json:
     schema = model.model_json_schema()
     for field in schema["properties"].values():

@@ -16,11 +16,13 @@ from pydantic import BaseModel, ValidationError
 from flower.core import strict
 from flower.core.errors import FieldError, Invalid, RequestRefused
 from flower.core.model import Json
-from flower.web.keys import ASKS_TOKEN, BODY_SECONDS
+from flower.web.keys import ASKS_TOKEN, BODY_SECONDS, LARGE_BODIES
 
 LARGEST_BODY = 1024 * 1024
+# How many large bodies are taken in at once: as many as may connect would fill the memory of a small machine.
+MOST_LARGE_BODIES = 32
 
-# Above this many bytes, reading JSON takes long enough to be noticed by everything else in the loop.
+# Above this many bytes a body is large: reading its JSON takes long enough to be noticed by everything else in the loop.
 _MUCH = 64 * 1024
 _NUL = "a NUL character (%00), which PostgreSQL cannot keep"
 _LONGEST_EXAMPLE = 500
@@ -117,18 +119,27 @@ async def _receive(request: web.Request) -> bytes:
         async with asyncio.timeout(request.app[BODY_SECONDS]):
             return await _received(request)
     except TimeoutError:
-        raise RequestRefused(408, f"the body did not come whole within {request.app[BODY_SECONDS]:g} s") from None
+        late = f"the body did not come whole within {request.app[BODY_SECONDS]:g} s (of those above {_MUCH} bytes {MOST_LARGE_BODIES} come at once)"
+        raise RequestRefused(408, late) from None
     except (web.RequestPayloadError, HttpProcessingError, ConnectionError):
         raise RequestRefused(400, "the body broke off, or its chunks are malformed") from None
 
 
 async def _received(request: web.Request) -> bytes:
     received = bytearray()
-    while chunk := await request.content.readany():
-        received += chunk
-        if len(received) > LARGEST_BODY:
-            raise _too_large()
+    await _read(request, received, _MUCH)
+    if not request.content.at_eof():
+        async with request.app[LARGE_BODIES]:
+            await _read(request, received, LARGEST_BODY + 1)
+    if len(received) > LARGEST_BODY:
+        raise _too_large()
     return bytes(received)
+
+
+async def _read(request: web.Request, received: bytearray, size: int) -> None:
+    """Add to *received* what comes, until it is *size* long or whole."""
+    while len(received) < size and (chunk := await request.content.read(size - len(received))):
+        received += chunk
 
 
 def _too_large() -> RequestRefused:

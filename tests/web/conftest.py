@@ -28,13 +28,14 @@ async def connect(flows: Flows) -> AsyncIterator[Connect]:
 
         async def start(**settings: Any) -> Client:
             store: Any = SimpleNamespace(flows=flows, workflows=Workflows())
+            limits = settings.pop("limits", None)
             is_ready: Readiness = settings.pop("ready", Readiness("ok", "ok", "ok"))
 
             async def ready() -> Readiness:
                 return is_ready
 
             app = create_app(**{"store": store, "ready": ready, "token": None, "allowed_hosts": (), "is_local": True} | settings)
-            runner = create_runner(app)
+            runner = create_runner(app, limits=limits)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, "127.0.0.1", 0).start()
