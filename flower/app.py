@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from aiohttp import web
 
 from flower.core import log
-from flower.core.errors import DatabaseLost, FlowerError
+from flower.core.errors import DatabaseLost, EngineCancelled, FlowerError
 from flower.core.model import Readiness
 from flower.core.settings import Settings
 from flower.database.migrate import migrate, schema_state
@@ -18,6 +18,7 @@ from flower.database.pool import Pool
 from flower.database.store import Store
 from flower.engine.backoff import Backoff
 from flower.engine.heartbeat import Lease
+from flower.engine.runner import contained
 from flower.engine.stopping import Stop
 from flower.engine.worker import Life, Plan
 from flower.programs import http as http_program
@@ -36,14 +37,18 @@ async def serve(settings: Settings, *, url: str, http: bool, announce: Callable[
     """
     stop = Stop()
     http_program.configure(settings.http_allow, is_local=settings.is_local)
-    with _signals(stop):
-        async with Pool(url, role="api", schema=settings.schema_name) as pool:
-            process = _Process(settings, pool)
-            async with _http(settings, pool, process) if http else _no_http() as base:
-                try:
-                    return await process.work(stop, lambda: announce(base))
-                finally:
-                    await http_program.close()
+    asyncio.get_running_loop().set_task_factory(contained)  # type: ignore[arg-type]  # typeshed wants a generator, too
+    try:
+        with _signals(stop):
+            async with Pool(url, role="api", schema=settings.schema_name) as pool:
+                process = _Process(settings, pool)
+                async with _http(settings, pool, process) if http else _no_http() as base:
+                    try:
+                        return await process.work(stop, lambda: announce(base))
+                    finally:
+                        await http_program.close()
+    except asyncio.CancelledError:
+        raise EngineCancelled from None
 
 
 @contextmanager

@@ -39,8 +39,8 @@ MUTANTS = {
     "reclaim": Mutant(
         "the status guard in reclaim",
         "sql/functions/kr_sweep.sql",
-        "WHERE t.exec_status = 1 AND (t.worker_id IS NULL",
-        "WHERE (t.worker_id IS NULL",
+        "WHERE t.exec_status = 1 AND (t.worker_id IS NULL OR",
+        "WHERE (t.worker_id IS NULL OR",
         ("tests/sql",),
     ),
     "scan": Mutant(

@@ -15,6 +15,7 @@ FlowerError
 │   ├── ModuleProblem
 │   └── PortInUse           in flower.cli.ports
 ├── DatabaseLost           the database cannot be reached just now: HTTP 503, tried again for ever
+├── EngineCancelled        user code cancelled what is not its own: exit status 1
 ├── TaskError              one attempt of a task cannot go on: it stands in the task's error column
 │   ├── InvalidParameters  its parameters do not fit its function
 │   ├── ResultNotJson      its result cannot be stored
@@ -50,6 +51,16 @@ class ConfigurationError(FlowerError):
 
 class DatabaseLost(FlowerError):
     """The database cannot be reached just now, or did not say whether it did what it was asked."""
+
+
+class EngineCancelled(FlowerError):
+    """Somebody cancelled the engine's own tasks: signals do not, so it was user code."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a task cancelled asyncio tasks that are not its own (asyncio.all_tasks() has the engine's, too); "
+            "what ran starts again as soon as a worker is there"
+        )
 
 
 class UnknownWorkflow(UsageError):

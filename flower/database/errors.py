@@ -31,6 +31,12 @@ def translate(error: BaseException, url: str) -> FlowerError | None:
     return _from_client(error, url)
 
 
+def refusal(error: asyncpg.PostgresError) -> str:
+    """Return in one sentence, without any value of a row, that PostgreSQL refused a statement: its own words may hold parameters."""
+    told = [f"{kind} {name}" for kind in ("constraint", "column", "table") if (name := getattr(error, f"{kind}_name", None))]
+    return f"PostgreSQL refused a statement (SQLSTATE {error.sqlstate}{''.join(f', {part}' for part in told)}); its log says more"
+
+
 def _from_client(error: BaseException, url: str) -> FlowerError | None:
     match error:
         case asyncpg.exceptions.ClientConfigurationError():

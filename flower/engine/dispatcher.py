@@ -15,6 +15,7 @@ from flower.core import log
 from flower.core.errors import ConfigurationError, DatabaseLost
 from flower.core.model import Outcome
 from flower.core.status import Status
+from flower.database.errors import refusal
 from flower.database.store import Store
 from flower.database.store.cycle import Answer, Position
 from flower.engine.backoff import Backoff
@@ -28,8 +29,6 @@ _LOOK_SECONDS = 0.05
 _START_OVER_SECONDS = 1.0
 # A timer of the loop cannot be set for the year 20000.
 _LONGEST_REST_SECONDS = 86_400.0
-# Classes of what PostgreSQL says of one value: data, integrity, size; and what a user's own trigger raises.
-_OF_ONE_OUTCOME = frozenset({"22", "23", "54", "P0"})
 
 _log = log.get()
 
@@ -45,7 +44,7 @@ class Dispatcher:
         # Sent in a call that failed: whether they were written, nobody knows.
         self._perhaps_written: set[UUID] = set()
         self._in_flight = 0
-        self._is_open = True
+        self.is_open = True
         self._must_reconcile = self._must_check_claims = self._careful = False
         self._position: Position | None = None
         self._look_at = self._start_over_at = 0.0
@@ -83,20 +82,20 @@ class Dispatcher:
                 await self._stay(error, backoff)
                 continue
             self._recovered(backoff)
-            if not (self._is_open or self._slots or self._recorder):
+            if not (self.is_open or self._slots or self._recorder):
                 return
             await self._rest()
 
     async def stop(self, grace_seconds: float, hurried: asyncio.Event) -> None:
         """Start nothing more; give running tasks *grace_seconds*, or until *hurried*, then cancel them and hand them back unharmed."""
-        self._is_open = False
+        self.is_open = False
         self._bell.set()
         await self._slots.empty(grace_seconds, hurried)
         self._bell.set()
 
     def give_up(self) -> None:
         """Start nothing more, and stop at once what runs: this worker is lost. To be followed by `stop`."""
-        self._is_open = False
+        self.is_open = False
         self._slots.cancel_all(Reason.LEASE_LOST)
         self._bell.set()
 
@@ -116,12 +115,12 @@ class Dispatcher:
         self._bell.clear()
         await self._check_accounts()
         look = self._is_time_to_look()
-        slots, outcomes = await self._slots.take() if self._is_open else 0, self._recorder.take()
+        slots, outcomes = await self._slots.take() if self.is_open else 0, self._recorder.take()
         from_start = self._position is None
         answer = await self._send(outcomes, slots, look=look)
         self._settle_accounts(answer, outcomes)
         self._slots.give(slots - len(answer.claimed))
-        begin = self._slots.start if self._is_open else self._slots.hand_back
+        begin = self._slots.start if self.is_open else self._slots.hand_back
         for claim in answer.claimed:
             begin(claim)
         if len(answer.claimed) < slots:
@@ -225,13 +224,16 @@ class Dispatcher:
 
     async def _stay(self, error: DatabaseLost | ConfigurationError | asyncpg.PostgresError, backoff: Backoff) -> None:
         if isinstance(error, asyncpg.PostgresError):
-            if (error.sqlstate or "")[:2] in _OF_ONE_OUTCOME and not self._careful:
+            if not self._careful:
+                # A value, or somebody's trigger or constraint, refuses one row: the next call finds out which, and does the rest.
                 self._careful = True
                 return
-            _log.error("cycle.failed", sqlstate=error.sqlstate, message=str(error))
-        elif self.state == "ok":
-            _log.warning("database.lost", message=str(error))
-        self.state = str(error)
+            self.state = refusal(error)
+            _log.error("cycle.failed", message=self.state)
+        else:
+            if self.state == "ok":
+                _log.warning("database.lost", message=str(error))
+            self.state = str(error)
         self._must_reconcile = True
         await backoff.pause()
 

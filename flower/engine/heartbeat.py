@@ -19,6 +19,7 @@ import asyncpg
 
 from flower.core import log
 from flower.core.errors import FlowerError
+from flower.database.errors import refusal
 from flower.database.pool import Pool
 from flower.database.store.workers import Workers
 
@@ -109,7 +110,7 @@ class Heartbeat:
                 _log.warning("beat.missed", message=str(error))
             except asyncpg.PostgresError as error:
                 # Somebody's trigger, or a right that was taken: without a beat this worker would be given up while it works.
-                _log.error("beat.failed", sqlstate=error.sqlstate, message=str(error))
+                _log.error("beat.failed", message=refusal(error))
             await asyncio.sleep(self._lease.beat_seconds * random.uniform(0.9, 1))  # noqa: S311 - dice, not secrets
 
     async def _fence(self) -> None:

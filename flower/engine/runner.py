@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from enum import StrEnum
@@ -117,6 +117,21 @@ class Runner:
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
         return await asyncio.wrap_future(call)
+
+
+def contained(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **settings: Any) -> asyncio.Task[Any]:
+    """Make the tasks of *loop* (see `set_task_factory`). In those that user code starts, SystemExit and KeyboardInterrupt become a RuntimeError.
+
+    asyncio ends the loop for them, and with it the process and all that runs beside.
+    """
+    return asyncio.Task(coroutine if CURRENT.get() is None else _contain(coroutine), loop=loop, **settings)
+
+
+async def _contain(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        return await coroutine
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise RuntimeError(f"an asyncio task of this task raised {type(error).__name__}: {error}") from error
 
 
 class _Refused(BaseException):

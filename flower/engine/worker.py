@@ -18,6 +18,7 @@ import asyncpg
 
 from flower.core import log
 from flower.core.errors import ConfigurationError, DatabaseLost
+from flower.database.errors import refusal
 from flower.database.listener import Listener
 from flower.database.pool import Pool
 from flower.database.store import Store
@@ -67,7 +68,9 @@ class Life:
     @property
     def state(self) -> str:
         """Whether tasks are started: `ok`, or why not."""
-        return self._dispatcher.state if self._enrolled else "has not begun yet"
+        if not self._enrolled:
+            return "has not begun yet"
+        return self._dispatcher.state if self._dispatcher.is_open else "is ending"
 
     @property
     def left_behind(self) -> int:
@@ -151,7 +154,7 @@ class Life:
             await self._store.workers.leave(self.worker_id)
             _log.info("worker.ended", worker=str(self.worker_id))
         except (DatabaseLost, ConfigurationError, asyncpg.PostgresError) as error:
-            _log.warning("worker.left_its_row", message=str(error))
+            _log.warning("worker.left_its_row", message=refusal(error) if isinstance(error, asyncpg.PostgresError) else str(error))
 
     async def _probe(self) -> None:
         """Ask every few seconds whether there is work that no bell announced, and whether the bell is heard at all."""
@@ -160,7 +163,7 @@ class Life:
             try:
                 is_heard = await self._listener.prove(self._ask, deadline_seconds=min(3.0, self._plan.probe_seconds))
             except asyncpg.PostgresError as error:
-                _log.error("probe.failed", sqlstate=error.sqlstate, message=str(error))
+                _log.error("probe.failed", message=refusal(error))
                 is_heard = False
             if not is_heard:
                 self._dispatcher.doubt()  # deaf, or the answer did not come: then this is the poll

@@ -1,6 +1,6 @@
 -- Let tasks through the gate limit, most urgent first, all of a task's limits or none. Who is inside is counted from rows, under a
 -- lock on the limits' rows. A task that finds another of its limits full moves there. Answers those that now stand at the gate slot.
-CREATE OR REPLACE FUNCTION kr_admit(names text[])
+CREATE OR REPLACE FUNCTION kr_admit(names text[], careful boolean)
 RETURNS TABLE (program text, run_order double precision, rank integer, seq numeric, flow text) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -9,6 +9,10 @@ DECLARE
     inside_names text[];
     inside_counts bigint[];
 BEGIN
+    IF careful THEN
+        RETURN QUERY SELECT * FROM kr_admit_each(names);
+        RETURN;
+    END IF;
     locked := ARRAY(
         SELECT l.name FROM ms_limit l WHERE l.name = ANY (ARRAY(
             SELECT unnest(names) UNION SELECT unnest(h.limits) FROM unnest(names) n (name) CROSS JOIN LATERAL (

@@ -2,7 +2,7 @@
 -- running. ctid = ANY (ARRAY (…)): joined by key, the planner may hash the whole table once many rows wait.
 -- Rows that a session has locked are passed over. A suspect (it was running when two workers were lost) comes alone, one at a time per
 -- worker, when it is its turn. A program that no worker has any more may stand at a slot until the next look: it is never claimed.
-CREATE OR REPLACE FUNCTION kr_claim(worker uuid, slots integer, at_order double precision, at_rank integer, at_seq numeric, at_flow text)
+CREATE OR REPLACE FUNCTION kr_claim(worker uuid, slots integer, at_order double precision, at_rank integer, at_seq numeric, at_flow text, careful boolean)
 RETURNS TABLE (flow text, seq numeric, workflow text, name text, program text, parameters text, attempt integer, claim uuid,
     run_order double precision, rank integer) LANGUAGE plpgsql SET plan_cache_mode = auto AS $$
 #variable_conflict use_column
@@ -57,6 +57,19 @@ BEGIN
             rows_ := rows_[: slots - 1] || suspect;
         END IF;
     END IF;
+    IF careful THEN
+        RETURN QUERY SELECT * FROM kr_start_each(worker, rows_);
+    ELSE
+        RETURN QUERY SELECT * FROM kr_start(worker, rows_);
+    END IF;
+END $$;
+
+-- Mark these rows running, for a worker. Answers them, in no order.
+CREATE OR REPLACE FUNCTION kr_start(worker uuid, rows_ tid[])
+RETURNS TABLE (flow text, seq numeric, workflow text, name text, program text, parameters text, attempt integer, claim uuid,
+    run_order double precision, rank integer) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
     RETURN QUERY
     UPDATE kr_task_stat t SET exec_status = 1, gate = NULL, waits_seq = NULL, waits_for = NULL, started_ts = clock_timestamp(),
         attempt = least(t.attempt, 2147483646) + 1, tries = least(t.tries, 2147483646) + 1, worker_id = worker, claim_id = gen_random_uuid()

@@ -1,7 +1,8 @@
 -- The engine's one round trip: record the outcomes gathered so far, release who waited for them, look at what others changed, admit
 -- through limits, claim for the free slots. Waits for no lock that somebody else's session may hold.
--- look_round: also look at hand-made changes, timers and doors. careful: the last call failed on a value, so each outcome is written in a
--- subtransaction of its own and the culprit is recorded with a constant text. at_…: where the last claim ended, NULL from the start.
+-- look_round: also look at hand-made changes, timers and doors. careful: the last call failed, on a value, or on a user's trigger or constraint. So
+-- each row is written in a subtransaction of its own: an outcome that cannot be stored is recorded with a constant text, and what cannot be
+-- written at all stays for the next call, alone. at_…: where the last claim ended, NULL from the start.
 -- Answers rows of one shape, by kind: claimed; refused (the claim was gone); not written (locked: send again); unstorable (the culprit);
 -- sleep (seconds until the next time gate opens, or until something locked must be tried again; and, as the key of a task, from where the
 -- next claim must look if this one had no slots: what came to a slot meanwhile may stand before the last position).
@@ -33,10 +34,14 @@ BEGIN
             FOR i IN 1 .. cardinality(flows) LOOP
                 BEGIN
                     one := kr_record(flows[i:i], seqs[i:i], claims[i:i], statuses[i:i], outcomes[i:i], payloads[i:i], delays[i:i], unharmed[i:i]);
-                EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded OR raise_exception THEN
-                    one := kr_record(flows[i:i], seqs[i:i], claims[i:i], '{2}', '{failed}',
-                        '{"{\"type\": \"Unstorable\", \"message\": \"the task ended, but PostgreSQL could not store what it returned\"}"}', '{NULL}', '{false}');
-                    RETURN QUERY SELECT 'unstorable', flows[i], seqs[i], NULL, NULL, NULL, NULL, NULL::integer, claims[i], NULL::float8, NULL::integer, NULL::float8;
+                EXCEPTION WHEN OTHERS THEN
+                    BEGIN
+                        one := kr_record(flows[i:i], seqs[i:i], claims[i:i], '{2}', '{failed}',
+                            '{"{\"type\": \"Unstorable\", \"message\": \"the task ended, but PostgreSQL could not store what it returned\"}"}', '{NULL}', '{false}');
+                        RETURN QUERY SELECT 'unstorable', flows[i], seqs[i], NULL, NULL, NULL, NULL, NULL::integer, claims[i], NULL::float8, NULL::integer, NULL::float8;
+                    EXCEPTION WHEN OTHERS THEN
+                        CONTINUE;
+                    END;
                 END;
                 done.wflows := done.wflows || one.wflows;
                 done.wseqs := done.wseqs || one.wseqs;
@@ -81,7 +86,7 @@ BEGIN
     END IF;
     -- 4 settle and admit; the claim goes back as far as the oldest task that came to a slot
     IF cardinality(tflows) > 0 THEN
-        FOR o IN SELECT * FROM kr_settle(tflows, tseqs, tedges) LOOP
+        FOR o IN SELECT * FROM kr_settle(tflows, tseqs, tedges, careful) LOOP
             IF o.gate = 'limit' THEN
                 names := names || ARRAY(SELECT unnest(o.limits));
             ELSE
@@ -93,7 +98,7 @@ BEGIN
         END LOOP;
     END IF;
     IF cardinality(names) > 0 THEN
-        FOR o IN SELECT * FROM kr_admit(ARRAY(SELECT DISTINCT unnest(names))) LOOP
+        FOR o IN SELECT * FROM kr_admit(ARRAY(SELECT DISTINCT unnest(names)), careful) LOOP
             ready := ready + 1;
             IF (o.run_order, o.rank, o.seq, o.flow) < (at_order, at_rank, at_seq, at_flow) THEN
                 at_order := o.run_order; at_rank := o.rank; at_seq := o.seq; at_flow := o.flow;
@@ -104,7 +109,7 @@ BEGIN
     IF slots > 0 THEN
         RETURN QUERY
         SELECT 'claimed', c.*, NULL::float8
-        FROM kr_claim(worker, slots, coalesce(at_order, '-Infinity'), coalesce(at_rank, -2147483648), coalesce(at_seq, '-Infinity'), coalesce(at_flow, '')) c;
+        FROM kr_claim(worker, slots, coalesce(at_order, '-Infinity'), coalesce(at_rank, -2147483648), coalesce(at_seq, '-Infinity'), coalesce(at_flow, ''), careful) c;
         GET DIAGNOSTICS claimed = ROW_COUNT;
     END IF;
     -- 6 whatever came to a slot and was not taken here may be for others

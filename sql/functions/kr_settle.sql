@@ -1,7 +1,7 @@
 -- Put waiting tasks at the gate where they belong: the only place that decides it for rows that exist. Locks them first and looks
 -- afterwards, in statements with fresh snapshots. Whoever cannot be locked is queued to be looked at again; nobody is waited for.
 -- Answers those that now stand at the gate slot or limit.
-CREATE OR REPLACE FUNCTION kr_settle(flows text[], seqs numeric[], edges_changed boolean[])
+CREATE OR REPLACE FUNCTION kr_settle(flows text[], seqs numeric[], edges_changed boolean[], careful boolean)
 RETURNS TABLE (gate text, limits text[], program text, run_order double precision, rank integer, seq numeric, flow text) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -14,6 +14,10 @@ DECLARE
     adopted boolean := false;
     new_in text[];
 BEGIN
+    IF careful THEN
+        RETURN QUERY SELECT * FROM kr_settle_each(flows, seqs, edges_changed);
+        RETURN;
+    END IF;
     LOOP
         SELECT array_agg(l.ctid), array_agg(l.f), array_agg(l.s), array_agg(l.w), array_agg(l.e), array_agg(DISTINCT l.f) FILTER (WHERE l.e OR l.gate IS NULL), bool_or(l.bare)
             INTO rows_, kflows, kseqs, waited, edged, new_in, bare

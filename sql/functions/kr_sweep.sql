@@ -22,8 +22,9 @@ BEGIN
         RETURNING w.worker_id)
     SELECT coalesce(array_agg(g.worker_id), '{}') INTO lost FROM gone g;
     WITH nobodys AS MATERIALIZED (
-        SELECT t.ctid AS row_, t.worker_id IS NOT NULL AS crashed, t.worker_id IS NOT NULL AND t.crashes >= 2 AS poison FROM kr_task_stat t
-        WHERE t.exec_status = 1 AND (t.worker_id IS NULL OR NOT EXISTS (SELECT FROM kr_worker w WHERE w.worker_id = t.worker_id))
+        SELECT t.ctid AS row_, c.crashed, c.crashed AND t.crashes >= 2 AS poison
+        FROM kr_task_stat t CROSS JOIN LATERAL (SELECT t.worker_id IS NOT NULL AND t.claim_id IS NOT NULL) c (crashed)
+        WHERE t.exec_status = 1 AND (t.worker_id IS NULL OR t.claim_id IS NULL OR NOT EXISTS (SELECT FROM kr_worker w WHERE w.worker_id = t.worker_id))
         ORDER BY t.task_flow_id, t.task_exec_seq LIMIT 1000 FOR UPDATE OF t SKIP LOCKED),
     kept AS (
         INSERT INTO kr_task_attempt (task_flow_id, task_exec_seq, attempt, exec_status, outcome, started_ts, error, worker_id)

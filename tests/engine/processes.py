@@ -47,6 +47,20 @@ def stuck() -> None:
     time.sleep(600)
 
 @task
+async def exits_below() -> None:
+    async def leave() -> None:
+        raise SystemExit(9)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(leave())
+        group.create_task(asyncio.sleep(600))
+
+@task
+async def cancels_all() -> None:
+    for other in asyncio.all_tasks():
+        if other is not asyncio.current_task():
+            other.cancel()
+
+@task
 async def deadly() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 """

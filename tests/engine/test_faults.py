@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import Counter
 from urllib.parse import unquote, urlsplit
@@ -234,15 +235,48 @@ async def test_a_worker_goes_on_when_one_of_its_sessions_ends(database_url: str,
         assert len(worker.lives) == 1
 
 
-async def test_a_user_trigger_that_refuses_one_row_does_not_stop_the_others(database_url: str, connection: Connection) -> None:
+def refusing(when: str, words: str = "RAISE EXCEPTION 'not this one: secret'") -> str:
+    """A trigger of somebody's that raises for task 7 when the row is as *when* says."""
+    return f"""
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN {words.replace("'", "''")}; RETURN NEW; END';
+        CREATE TRIGGER refuse BEFORE UPDATE ON kr_task_stat FOR EACH ROW WHEN (NEW.task_exec_seq = 7 AND ({when})) EXECUTE FUNCTION refuse()"""
+
+
+@pytest.mark.parametrize(
+    ("trigger", "outcome", "type_"),
+    [
+        (refusing("NEW.exec_status = 3"), "failed", "Unstorable"),
+        (refusing("NEW.exec_status = 3", "PERFORM no_such_column"), "failed", "Unstorable"),
+        (refusing("NEW.exec_status = 1"), "invalid", "RowRefused"),
+        (refusing("NEW.gate = 'slot'"), "invalid", "RowRefused"),
+        ("ALTER TABLE kr_task_stat ADD CONSTRAINT ck CHECK (task_exec_seq <> 7 OR exec_status <> 1)", "invalid", "RowRefused"),
+    ],
+    ids=["end", "end-42", "claim", "gate", "check"],
+)
+async def test_a_user_trigger_or_constraint_that_refuses_one_row_stops_that_row_alone(
+    database_url: str, connection: Connection, trigger: str, outcome: str, type_: str
+) -> None:
     async def work() -> None: ...
 
-    await connection.execute("""
-        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'not this one'; END$$;
-        CREATE TRIGGER refuse BEFORE UPDATE ON kr_task_stat FOR EACH ROW
-            WHEN (NEW.exec_status = 3 AND NEW.task_exec_seq = 7) EXECUTE FUNCTION refuse()""")
-    async with living(database_url, work, slots=50):
+    await connection.execute(trigger)
+    async with living(database_url, work, slots=50) as worker:
         await insert(connection, "work", count=50)
         tasks = await ended(connection)
+        assert worker.life.state == "ok"
     assert Counter(task["status"] for task in tasks) == {3: 49, 2: 1}
-    assert tasks[6]["outcome"] == "failed"
+    assert (tasks[6]["outcome"], json.loads(tasks[6]["error"])["type"]) == (outcome, type_)
+
+
+@pytest.mark.parametrize("when", ["NEW.exec_status IN (2, 3)", "NEW.exec_status IN (1, 2)", "NEW.gate = 'slot' OR NEW.exec_status = 2"])
+async def test_a_row_that_takes_no_change_at_all_stops_no_other_and_goes_on_when_it_may(database_url: str, connection: Connection, when: str) -> None:
+    async def work() -> None: ...
+
+    await connection.execute(refusing(when))
+    async with living(database_url, work, slots=20) as worker:
+        with capture_logs() as logs:
+            await insert(connection, "work", count=50)
+            await until(lambda: connection.fetchval("SELECT count(*) = 49 FROM kr_task_stat WHERE exec_status = 3"))
+            assert worker.life.state == "ok"
+            await connection.execute("DROP TRIGGER refuse ON kr_task_stat")
+            await stands(connection, *[3] * 50)
+    assert "secret" not in str(logs)

@@ -161,6 +161,45 @@ async def test_a_task_that_kills_its_process_three_times_is_suspended_as_poison(
     assert survivor.is_running
 
 
+async def test_system_exit_in_a_task_of_asyncio_ends_its_task_and_no_other(serve: Serve, connection: Connection) -> None:
+    process = serve()
+    await process.begun()
+    await insert(connection, "slow_at_first", parameters='{"seconds": 1}')
+    await insert(connection, "exits_below", first=2)
+    tasks = await ended(connection)
+    assert [task["status"] for task in tasks] == [3, 2]
+    assert "SystemExit: 9" in tasks[1]["error"]
+    assert process.is_running
+
+
+async def test_a_task_that_cancels_the_engine_is_named_as_the_reason_and_nothing_is_lost(serve: Serve, connection: Connection) -> None:
+    process = serve()
+    await process.begun()
+    await insert(connection, "cancels_all")
+    assert await process.ended() == 1
+    assert "cancelled asyncio tasks that are not its own" in process.log.read_text()
+    assert "Traceback" not in process.log.read_text()
+    await connection.execute("UPDATE kr_task_stat SET exec_status = 9")
+    other = serve()
+    await other.begun()
+    await insert(connection, "short", first=2)
+    await stands(connection, 9, 3)
+
+
+async def test_a_process_that_is_ending_is_not_ready(serve: Serve, connection: Connection) -> None:
+    port = free_port()
+    process = serve("--port", str(port), "--grace", "600")
+    await process.begun()
+    await insert(connection, "hold")
+    await running(connection, 1)
+    assert readiness(port)[0] == 200
+    process.send(signal.SIGTERM)
+    await until(lambda: asyncio.to_thread(lambda: readiness(port)[0] == 503))
+    assert readiness(port)[1]["checks"]["dispatcher"] == "is ending"
+    process.send(signal.SIGTERM)
+    assert await process.ended() == 0
+
+
 async def test_two_processes_that_start_at_once_on_an_empty_database_both_run(serve: Serve, empty_database_url: str) -> None:
     first, second = serve(url=empty_database_url), serve(url=empty_database_url)
     await first.begun()

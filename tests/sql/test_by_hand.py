@@ -229,6 +229,20 @@ async def test_a_row_set_to_1_by_hand_goes_back_to_0_in_one_sweep(engine: Engine
     assert (await engine.one()).attempt == 1
 
 
+async def test_a_running_row_whose_claim_a_hand_took_away_goes_back_in_one_sweep(engine: Engine, connection: Connection) -> None:
+    await write(connection, "f", 1)
+    (claim,) = await engine.claim()
+    await connection.execute("UPDATE kr_task_stat SET claim_id = NULL")
+
+    await engine.store.workers.sweep()
+    assert (await engine.finish(claim)).refused == (claim.claim_id,)
+
+    (again,) = await engine.claim()
+    await engine.finish(again)
+    task = await row(connection, "f", 1)
+    assert (task["exec_status"], task["crashes"]) == (3, 0)
+
+
 async def test_a_row_inserted_at_1_goes_back_to_0_in_one_sweep_and_blocks_its_dependents_until_then(engine: Engine, connection: Connection) -> None:
     await write(connection, "f", 1, status=1)
     await write(connection, "f", 2, 1)
