@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -32,6 +33,7 @@ _LOOK_AGAIN_SECONDS = 0.01
 _START_SECONDS = 60.0
 _STOP_SECONDS = 60.0
 _LARGEST_LOG = 10 * 2**20
+_TELLING = re.compile("FATAL:|PANIC:|error")
 _STILL_ATTACHED = "pre-existing shared memory block"
 # Servers that this process started. One may outlive the Cluster that started it, and is still ours to reap.
 _children: dict[int, subprocess.Popen[bytes]] = {}
@@ -160,7 +162,8 @@ class Cluster:
                 lines = log.read().decode(errors="replace").splitlines()
         except OSError:
             return "it left no log"
-        told = [line.partition("] ")[2] or line for line in lines if "FATAL:" in line or "PANIC:" in line or "error" in line]
+        # That it is starting up or in recovery it tells whoever knocks: it is no reason for anything.
+        told = [line.partition("] ")[2] or line for line in lines if _TELLING.search(line) and "the database system is" not in line]
         return " ".join((told or lines or ["it said nothing"])[-1].split())
 
     def _lock_file(self) -> list[str]:
