@@ -6,6 +6,8 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
 
 from aiohttp import web
 
@@ -13,6 +15,7 @@ from flower.core import log
 from flower.core.errors import DatabaseLost, EngineCancelled, FlowerError
 from flower.core.model import Readiness
 from flower.core.settings import Settings
+from flower.database import embedded
 from flower.database.migrate import migrate, schema_state
 from flower.database.pool import Pool
 from flower.database.store import Store
@@ -28,11 +31,12 @@ from flower.web import create_app, create_runner
 _log = log.get()
 
 
-async def serve(settings: Settings, *, url: str, http: bool, announce: Callable[[str], None]) -> int:
+async def serve(settings: Settings, *, url: str, folder: Path | None = None, http: bool, announce: Callable[[str], None]) -> int:
     """Serve until SIGTERM or Ctrl-C, then end in order. At a second signal running tasks get no time to end.
 
     Returns how many tasks go on though they were told to end: their threads and coroutines must not keep the process.
-    *url*: the database. *announce* is called once, when tasks are run, with the base URL of the HTTP interface (empty without one).
+    *url*: the database. *folder*: the `.flower/` that it lives in, None if it is not ours.
+    *announce* is called once, when tasks are run, with the base URL of the HTTP interface (empty without one).
     Raises ConfigurationError where waiting would not help.
     """
     stop = Stop()
@@ -40,7 +44,8 @@ async def serve(settings: Settings, *, url: str, http: bool, announce: Callable[
     asyncio.get_running_loop().set_task_factory(contained)  # type: ignore[arg-type]  # typeshed wants a generator, too
     try:
         with _signals(stop):
-            async with Pool(url, role="api", schema=settings.schema_name) as pool:
+            is_full = partial(embedded.is_full, folder) if folder else lambda: False
+            async with Pool(url, role="api", schema=settings.schema_name, is_full=is_full) as pool:
                 process = _Process(settings, pool)
                 async with _http(settings, pool, process) if http else _no_http() as base:
                     try:

@@ -107,7 +107,7 @@ async def _serve(settings: Settings, *, http: bool) -> None:
             await reading
             from flower import app
 
-            await app.serve(settings, url=found.url, http=http, announce=lambda base: announce(found, base))
+            await app.serve(settings, url=found.url, folder=found.folder, http=http, announce=lambda base: announce(found, base))
         _end_now()
     except asyncio.CancelledError:
         return

@@ -15,6 +15,7 @@ FlowerError
 │   ├── ModuleProblem
 │   └── PortInUse           in flower.cli.ports
 ├── DatabaseLost           the database cannot be reached just now: HTTP 503, tried again for ever
+│   └── DatabaseFull       its disk is full
 ├── EngineCancelled        user code cancelled what is not its own: exit status 1
 ├── TaskError              one attempt of a task cannot go on: it stands in the task's error column
 │   ├── InvalidParameters  its parameters do not fit its function
@@ -51,6 +52,10 @@ class ConfigurationError(FlowerError):
 
 class DatabaseLost(FlowerError):
     """The database cannot be reached just now, or did not say whether it did what it was asked."""
+
+
+class DatabaseFull(DatabaseLost):
+    """The disk of the database is full: it goes on once somebody has made room."""
 
 
 class EngineCancelled(FlowerError):

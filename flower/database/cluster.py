@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -32,6 +33,7 @@ _LOOK_AGAIN_SECONDS = 0.01
 _START_SECONDS = 60.0
 _STOP_SECONDS = 60.0
 _LARGEST_LOG = 10 * 2**20
+_TELLING = re.compile("FATAL:|PANIC:|error")
 _STILL_ATTACHED = "pre-existing shared memory block"
 # Servers that this process started. One may outlive the Cluster that started it, and is still ours to reap.
 _children: dict[int, subprocess.Popen[bytes]] = {}
@@ -87,12 +89,11 @@ class Cluster:
 
     def find(self) -> Postmaster | None:
         """Return the server that runs on these data, whoever started it; None if there is none."""
+        number, *_, sockets, _, _, state = self._lock_file()
         try:
-            lines = (self.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
-            found = process(int(lines[0]))
-        except (OSError, ValueError, IndexError):
+            found = process(int(number))
+        except ValueError:
             return None
-        sockets, state = [*lines, *[""] * 8][4], [*lines, *[""] * 8][7]
         master = Postmaster(found, Path(sockets) if sockets else self._socket_folder(), state.strip() == "ready")
         # After a reboot the number may be anybody's: a server works in its data folder.
         try:
@@ -161,8 +162,17 @@ class Cluster:
                 lines = log.read().decode(errors="replace").splitlines()
         except OSError:
             return "it left no log"
-        told = [line.partition("] ")[2] or line for line in lines if "FATAL:" in line or "PANIC:" in line or "error" in line]
+        # That it is starting up or in recovery it tells whoever knocks: it is no reason for anything.
+        told = [line.partition("] ")[2] or line for line in lines if _TELLING.search(line) and "the database system is" not in line]
         return " ".join((told or lines or ["it said nothing"])[-1].split())
+
+    def _lock_file(self) -> list[str]:
+        """Return the eight lines that a running server has written into it; empty ones for those that are not there (yet)."""
+        try:
+            lines = (self.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError):
+            lines = []
+        return [*lines, *[""] * 8][:8]
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         user, sockets = self.user, self._socket_folder()
@@ -176,7 +186,9 @@ class Cluster:
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                env=environment(),
+                # The holder of the lock file is dead, but PostgreSQL sees a process of that number: one that nobody has buried yet, or after a
+                # reboot anybody's. What it finds under this name it takes for a number of its own elders, and looks on: for shared memory.
+                env=environment() | {"PG_GRANDPARENT_PID": self._lock_file()[0]},
                 start_new_session=True,  # Ctrl-C in the terminal is for us alone
                 **user.identity,  # type: ignore[call-overload]
             )

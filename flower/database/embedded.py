@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ _log = log.get()
 
 NAME = ".flower"
 _LOOK_AGAIN_SECONDS = 0.25
+# One file of its log: without that it does not start.
+_ROOM_TO_START = 16 * 2**20
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 10.0
 
 
@@ -45,6 +48,14 @@ def find(start: Path) -> Path | None:
 def url_of(folder: Path) -> str:
     """Return the URL, with password, of the server in *folder*, whether it runs or not. Raises ConfigurationError where there is none."""
     return Cluster(folder).url
+
+
+def is_full(folder: Path) -> bool:
+    """Whether the disk has too little room for the server in *folder* to start. Asked when it does not answer."""
+    try:
+        return shutil.disk_usage(Cluster(folder).data).free < _ROOM_TO_START
+    except OSError:  # the data are gone: that is worse, and something else
+        return False
 
 
 @asynccontextmanager

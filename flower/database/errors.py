@@ -7,12 +7,13 @@ import ssl
 
 import asyncpg
 
-from flower.core.errors import ConfigurationError, DatabaseLost, FlowerError
+from flower.core.errors import ConfigurationError, DatabaseFull, DatabaseLost, FlowerError
 from flower.database.url import parse, shown
 
 # Beyond the connection classes: out of resources (53), operator intervention (57), a lock or a statement that took too long,
 # a server that became a read-only standby, a plan that a migration made invalid. Trying again is right for all of them.
 _PASSING_CLASSES = ("08", "53", "57")
+_DISK_FULL = "53100"
 _PASSING_STATES = frozenset({"25006", "25P03", "25P04", "55P03"})
 
 
@@ -70,6 +71,8 @@ def _from_server(error: asyncpg.PostgresError, url: str) -> FlowerError | None:
     if state == "3D000":
         name = parse(url).database
         return ConfigurationError(f"{_place(url)} has no database {name!r}: create it (createdb {name}), or correct the name in {shown(url)}")
+    if state == _DISK_FULL:
+        return DatabaseFull(f"{_place(url)} has no room on its disk: {message}")
     if state.startswith(_PASSING_CLASSES) or state in _PASSING_STATES or isinstance(error, asyncpg.InvalidCachedStatementError):
         return DatabaseLost(f"{_place(url)} cannot do it just now: {message}")
     return None

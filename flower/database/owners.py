@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 _LOOK_AGAIN_SECONDS = 0.02
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 def open_private(path: Path, flags: int) -> int:
@@ -110,7 +112,14 @@ class Owners:
 
     def _write(self, lines: list[str]) -> None:
         draft = self.folder / "owners.new"
-        write_private(draft, "".join(f"{line}\n" for line in lines))
+        try:
+            write_private(draft, "".join(f"{line}\n" for line in lines))
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            # The list stays as it was. Whoever should no longer stand in it soon ends, and counts no more; under whoever is missing the
+            # server may be stopped: then he starts it again. Nobody is kept from looking at Flower, or from ending it, by a full disk.
+            return
         draft.replace(self.folder / "owners")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ from typing import Any, Self, TypeAlias, cast
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
-from flower.core.errors import ConfigurationError, DatabaseLost
+from flower.core.errors import ConfigurationError, DatabaseFull, DatabaseLost, FlowerError
 from flower.database.errors import translate
 from flower.database.url import parse, shown
 
@@ -149,14 +149,24 @@ def _encode_time(value: datetime) -> tuple[int]:
 class Pool:
     """Up to *size* connections of one role, opened when they are needed: it can be made while the database is away.
 
+    *is_full* is asked, when the database is lost, whether that is for want of room on its disk: a server that is down cannot say so.
+
     Never ask it for a second connection while holding one: when all are held by such askers, none goes on.
     """
 
     def __init__(
-        self, url: str, *, role: str, schema: str = "public", worker: str | None = None, size: int = 5, acquire_seconds: float = 2.0
+        self,
+        url: str,
+        *,
+        role: str,
+        schema: str = "public",
+        worker: str | None = None,
+        size: int = 5,
+        acquire_seconds: float = 2.0,
+        is_full: Callable[[], bool] = lambda: False,
     ) -> None:
         self.url, self.role, self.schema, self.worker = url, role, schema, worker
-        self._size, self._acquire_seconds = size, acquire_seconds
+        self._size, self._acquire_seconds, self._is_full = size, acquire_seconds, is_full
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     async def __aenter__(self) -> Self:
@@ -195,13 +205,13 @@ class Pool:
             except TimeoutError:
                 raise DatabaseLost(f"no connection to {parse(self.url).place} was free or made within {self._acquire_seconds:g} s") from None
         except Exception as error:
-            if known := translate(error, self.url):
+            if known := self._translate(error):
                 raise known from error
             raise
         try:
             yield cast("Connection", connection)
         except Exception as error:
-            lost = translate(error, self.url)
+            lost = self._translate(error)
             if lost is None:
                 raise
             # First terminate: a release would wait once more for a route that is dead, and hide the first error.
@@ -221,6 +231,10 @@ class Pool:
             await asyncio.wait_for(pool.close(), _RELEASE_SECONDS)
         except Exception:  # noqa: BLE001 - whatever keeps it from closing in order, it ends here
             pool.terminate()
+
+    def _translate(self, error: Exception) -> FlowerError | None:
+        known = translate(error, self.url)
+        return DatabaseFull(f"{known}; its disk is full") if type(known) is DatabaseLost and self._is_full() else known
 
     async def _opened(self) -> asyncpg.Pool[asyncpg.Record]:
         if self._pool is None:

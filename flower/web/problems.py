@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from flower.core import log
-from flower.core.errors import DatabaseLost, FieldError, Invalid, RequestRefused, UsageError
+from flower.core.errors import DatabaseFull, DatabaseLost, FieldError, Invalid, RequestRefused, UsageError
 from flower.web.answers import answer
 from flower.web.requests import curl, tail
 
@@ -23,6 +23,8 @@ REGISTER: Final = "/register"
 
 # Long enough for a restarted server to be back, short enough for a person who waits.
 _RETRY_SECONDS = 2
+
+_FULL = "the disk of the database is full"
 
 _TITLES = {status.value: status.phrase for status in HTTPStatus} | {413: "Content Too Large", 422: "Unprocessable Content"}
 
@@ -75,9 +77,11 @@ def _refusal(request: web.Request, error: Exception) -> Refusal:
 
 def _lost(request: web.Request, error: DatabaseLost) -> Refusal:
     _log.debug("http.database_lost", method=request.method, path=request.rel_url.raw_path, error=str(error))
-    sentence = "the database cannot be reached just now; try again"
+    is_full = isinstance(error, DatabaseFull)
+    sentence = f"{_FULL}; make room there, and try again" if is_full else "the database cannot be reached just now; try again"
     if _is_register(request):
-        sentence = "the database did not answer, so it is not known whether the flow was started: try again (with an idempotency key it starts once)"
+        reason, advice = (_FULL, "make room there, and try again") if is_full else ("the database did not answer", "try again")
+        sentence = f"{reason}, so it is not known whether the flow was started: {advice} (with an idempotency key it starts once)"
     return Refusal(503, sentence, headers={"Retry-After": str(_RETRY_SECONDS)})
 
 

@@ -43,16 +43,18 @@ class Terminal:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.started: list[Started] = []
+        # What a command line begins with; before it may come what makes one somebody else.
+        self.flower = [sys.executable, "-m", "flower"]
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith(("FLOWER_", "DB_"))}
         # The processes work in folders of their own, and still with this checkout.
         self.environ["PYTHONPATH"] = str(Path(flower.__file__).parents[1])
 
     def run(self, *line: str, feed: str | None = None) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "flower", *line]
+        command = [*self.flower, *line]
         return subprocess.run(command, cwd=self.folder, env=self.environ, input=feed, capture_output=True, text=True, timeout=SECONDS, check=False)
 
     def start(self, *line: str) -> Started:
-        command = [sys.executable, "-m", "flower", *line]
+        command = [*self.flower, *line]
         pipe = subprocess.PIPE
         process = subprocess.Popen(command, cwd=self.folder, env=self.environ, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
         self.started.append(Started(process))

@@ -289,14 +289,14 @@ async def poison(field: Field) -> None:
 async def disk_full(field: Field) -> None:
     async with field.at_work(), field.mark():
         filler = field.cluster.folder.parent / "filler"
-        await asyncio.to_thread(_fill, filler)
+        await asyncio.to_thread(fill, filler)
         await asyncio.sleep(max(5, field.seconds(30)))
         field.notes["refused"] = not await field.can_write()
         filler.unlink()
         await until(field.can_write, seconds=40)
 
 
-def _fill(filler: Path) -> None:
+def fill(filler: Path) -> None:
     """Write into *filler* until nothing goes in any more, and once more: the server frees a little meanwhile."""
     with filler.open("wb", buffering=0) as file:
         for _ in range(20):

@@ -70,14 +70,15 @@ async def server() -> AsyncIterator[Cluster]:
 @asynccontextmanager
 async def small_server() -> AsyncIterator[Cluster]:
     """One on a disk of 400 MiB, kept alive by Flower as an embedded one is. Only root can make such a disk."""
-    with _folder() as root, _small_disk(root):
+    with _folder() as root, small_disk(root):
         async with embedded.running(root / embedded.NAME) as running:
             yield Cluster(running.folder)
 
 
 @contextmanager
-def _small_disk(place: Path) -> Iterator[None]:
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m,mode=711", "none", str(place)], check=True)
+def small_disk(place: Path, size: str = "400m") -> Iterator[None]:
+    """Mount a disk of *size* at *place*."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=711", "none", str(place)], check=True)
     try:
         yield
     finally:

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from flower.core.errors import DatabaseLost, FieldError, Invalid, KeyReused, UnknownWorkflow
+from flower.core.errors import DatabaseFull, DatabaseLost, FieldError, Invalid, KeyReused, UnknownWorkflow
 from flower.core.model import Order, Registered
 from tests.web.asking import Client, Connect, post, raw, send
 from tests.web.memory import FLOW, Flows
@@ -388,6 +388,17 @@ async def test_a_lost_database_is_503_and_names_what_is_not_known(client: Client
 
     assert (answer.status, answer.headers["Retry-After"], said["status"]) == (503, "2", "failed")
     assert "idempotency key" in said["description"]
+    assert "canary" not in said["description"]
+
+
+async def test_a_full_disk_is_503_and_says_so(client: Client, flows: Flows) -> None:
+    flows.raises = DatabaseFull("canary.example:5432 has no room on its disk")
+
+    answer = await send(client, "POST", "/register/example")
+    said = await answer.json()
+
+    assert (answer.status, answer.headers["Retry-After"], said["status"]) == (503, "2", "failed")
+    assert said["description"].startswith("the disk of the database is full")
     assert "canary" not in said["description"]
 
 
