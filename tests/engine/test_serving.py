@@ -147,17 +147,23 @@ async def test_a_process_that_was_paused_is_refused_and_begins_another_life(serv
     assert await connection.fetchval("SELECT worker_id::text FROM kr_worker") == paused.said("worker.began")[1]["worker"]
 
 
-async def test_a_task_that_kills_its_process_three_times_is_suspended_as_poison(serve: Serve, connection: Connection) -> None:
-    await insert(connection, "deadly", task_priority=-5)
-    await insert(connection, "short", first=2, count=50, parameters='{"seconds": 0.3}')
+@pytest.mark.parametrize(
+    ("program", "dies_of"), [("is_killed", signal.SIGKILL), ("reads_nowhere", signal.SIGSEGV), ("takes_all_memory", signal.SIGABRT)]
+)
+async def test_a_task_that_ends_its_process_three_times_is_suspended_as_poison(
+    serve: Serve, connection: Connection, program: str, dies_of: signal.Signals
+) -> None:
+    await insert(connection, program, task_priority=-5)
+    await insert(connection, "short", first=2, count=100, parameters='{"seconds": 0.3}')
     for _ in range(3):
-        process = serve("--no-http", "--concurrency", "5")
-        assert await process.ended(seconds=20) == -signal.SIGKILL
+        process = serve("--no-http", "--concurrency", "20")
+        assert await process.ended(seconds=20) == -dies_of
     survivor = serve()
-    tasks = await ended(connection, seconds=20)
-    assert (tasks[0]["status"], tasks[0]["outcome"], tasks[0]["crashes"]) == (2, "poison", 3)
-    assert json.loads(tasks[0]["error"])["type"] == "WorkerLost"
-    assert {task["status"] for task in tasks[1:]} == {3}
+    poison, *neighbours = await ended(connection, seconds=20)
+    assert (poison["status"], poison["outcome"], poison["crashes"]) == (2, "poison", 3)
+    assert json.loads(poison["error"])["type"] == "WorkerLost"
+    assert {task["status"] for task in neighbours} == {3}
+    assert max(task["attempt"] for task in neighbours) in {2, 3}
     assert survivor.is_running
 
 
