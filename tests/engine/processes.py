@@ -47,6 +47,10 @@ def stuck() -> None:
     time.sleep(600)
 
 @task
+async def block(seconds: float) -> None:
+    time.sleep(seconds)
+
+@task
 async def is_killed() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
