@@ -15,7 +15,7 @@ from flower.cli.times import between, local
 from flower.core import shapes
 from flower.core.escape import escape
 from flower.core.masks import mask
-from flower.core.model import Flow, Task
+from flower.core.model import Flow, Json, Task
 from flower.core.status import Status, status_word
 
 _LONGEST_VALUE = 1000
@@ -46,6 +46,9 @@ def print_flow(flow: Flow, tasks: Sequence[Task], *, as_json: bool) -> None:
         if task.status == Status.SUSPEND and not task.is_fault:
             told = _told(task)
             typer.echo(f"\nTask {number(task.seq)} ({escape(task.name)}) waits for a person" + (f": {told}" if told else ""))
+    for task in tasks:
+        if task.notice is not None:
+            typer.echo(f"\nTask {number(task.seq)} ({escape(task.name)}), attempt {task.attempt}: {_noticed(task)}")
     typer.echo("")
     print_table(
         ("seq", "task", "status", "try", "program", "started", "took", "parameters", "result"), [_row(task) for task in tasks], flexible=_FLEXIBLE
@@ -92,8 +95,18 @@ def _told(task: Task) -> str:
     return ": ".join(filter(None, (_of_error(task, "type"), _of_error(task, "message"))))
 
 
+def _noticed(task: Task) -> str:
+    """Return what its worker saw as `message (where)`, or whatever else stands in the notice column."""
+    message, where = _text(task.notice, "message"), _text(task.notice, "where")
+    return f"{message} ({where})" if message and where else short(task.notice, _LONGEST_VALUE)
+
+
 def _of_error(task: Task, name: str) -> str:
-    found = task.error.get(name) if isinstance(task.error, dict) else None
+    return _text(task.error, name)
+
+
+def _text(value: Json, name: str) -> str:
+    found = value.get(name) if isinstance(value, dict) else None
     return "" if found is None else escape(str(mask(found)), keep_lines=True)
 
 

@@ -102,6 +102,7 @@ class Task:
     parameters: Json
     result: Json
     error: Json
+    notice: Json
     depends_on: tuple[Decimal, ...]
     worker: UUID | None
     registered_at: datetime | None

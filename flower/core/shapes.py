@@ -50,7 +50,7 @@ def flow_with_tasks(value: Flow, tasks: Sequence[Task]) -> Json:
 
 
 def task(value: Task) -> Json:
-    """Return *value* with its parameters, result and error, their secrets masked."""
+    """Return *value* with its parameters, result, error and notice, their secrets masked."""
     return {
         "flowId": value.flow_id,
         "seq": number(value.seq),
@@ -68,6 +68,7 @@ def task(value: Task) -> Json:
         "parameters": mask(value.parameters),
         "result": mask(value.result),
         "error": mask(value.error),
+        "notice": mask(value.notice),
         "registeredAt": moment(value.registered_at),
         "startedAt": moment(value.started_at),
         "finishedAt": moment(value.finished_at),

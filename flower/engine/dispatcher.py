@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from flower.core import log
 from flower.core.errors import ConfigurationError, DatabaseLost
-from flower.core.model import Outcome
+from flower.core.model import Claim, Outcome
 from flower.core.status import Status
 from flower.database.errors import refusal
 from flower.database.store import Store
@@ -98,6 +99,10 @@ class Dispatcher:
         self.is_open = False
         self._slots.cancel_all(Reason.LEASE_LOST)
         self._bell.set()
+
+    def claim_of(self, attempt: asyncio.Task[Any]) -> Claim | None:
+        """Return what runs in *attempt*, None if it is no task of ours. May be called from any thread."""
+        return self._slots.claim_of(attempt)
 
     @property
     def left_behind(self) -> int:

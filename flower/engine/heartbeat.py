@@ -1,13 +1,12 @@
-"""Keeps a worker's lease, and watches the loop: in a thread, with a loop and a connection of its own.
+"""Keeps a worker's lease: in a thread, with a loop and a connection of its own.
 
-Whatever user code does to the main loop, the beat goes on. Sweeping for lost workers rides on it.
+Whatever user code does to the main loop, the beat goes on. Sweeping for lost workers and watching the main loop ride on it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,12 +21,9 @@ from flower.core.errors import FlowerError
 from flower.database.errors import refusal
 from flower.database.pool import Pool
 from flower.database.store.workers import Workers
+from flower.engine.watch import Watch
 
 _log = log.get()
-
-# How often the main loop is asked for a sign, and after how long without one it is called blocked.
-_SIGN_SECONDS = 0.5
-_BLOCKED_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +40,16 @@ class Lease:
 
 
 class Heartbeat:
-    """The beat of *worker*. *on_lost* is called on the main loop, once: the lease was lost, or would end before long unrenewed."""
+    """The beat of *worker*, with *watch* beside it.
 
-    def __init__(self, *, url: str, schema: str, worker: UUID, lease: Lease, on_lost: Callable[[str], None]) -> None:
+    *on_lost* is called on the main loop, once: the lease was lost, or would end before long unrenewed.
+    """
+
+    def __init__(self, *, url: str, schema: str, worker: UUID, lease: Lease, watch: Watch, on_lost: Callable[[str], None]) -> None:
         self._url, self._schema, self._worker, self._lease = url, schema, worker, lease
-        self._main, self._on_lost = asyncio.get_running_loop(), on_lost
-        self._main_thread = threading.get_ident()
+        self._main, self._watch, self._on_lost = asyncio.get_running_loop(), watch, on_lost
         self._stop_asked = self._is_lost = False
         self._stopped: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
-        self._signed_at = time.monotonic()
         # The lease counts from now: the row was written a moment ago.
         self._renewed_at = _boot_time()
         self._thread = threading.Thread(target=self._run, name="flower-heartbeat", daemon=True)
@@ -84,9 +81,10 @@ class Heartbeat:
         stopped = asyncio.Event()
         self._stopped = asyncio.get_running_loop(), stopped
         pool = Pool(self._url, role="heartbeat", schema=self._schema, worker=str(self._worker), size=1)
+        workers = Workers(pool)
         try:
             async with asyncio.TaskGroup() as group:
-                duties = [group.create_task(duty) for duty in (self._beat(Workers(pool)), self._fence(), self._watch())]
+                duties = [group.create_task(duty) for duty in (self._beat(workers), self._fence(), self._watch.run(workers))]
                 if not self._stop_asked:
                     await stopped.wait()
                 for duty in duties:
@@ -127,26 +125,7 @@ class Heartbeat:
         with suppress(RuntimeError):  # the main loop has ended meanwhile
             self._main.call_soon_threadsafe(self._on_lost, why)
 
-    async def _watch(self) -> None:
-        named = False
-        while True:
-            with suppress(RuntimeError):
-                self._main.call_soon_threadsafe(self._sign)
-            await asyncio.sleep(_SIGN_SECONDS)
-            silent = time.monotonic() - self._signed_at
-            if silent > _BLOCKED_SECONDS and not named:
-                _log.error("loop.blocked", seconds=round(silent, 1), at=_place(self._main_thread))
-            named = silent > _BLOCKED_SECONDS
-
-    def _sign(self) -> None:
-        self._signed_at = time.monotonic()
-
 
 def _boot_time() -> float:
     # A monotonic clock stands still while the machine sleeps; the lease does not.
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
-
-
-def _place(thread: int) -> str:
-    frame = sys._current_frames().get(thread)  # noqa: SLF001 - the only way to another thread's stack
-    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}" if frame else "nowhere"

@@ -78,6 +78,10 @@ class Slots:
         """Return what runs, without what was taken away and is only ending."""
         return [held.claim for held in self._held.values() if held.claim.claim_id not in self._taken_away]
 
+    def claim_of(self, attempt: asyncio.Task[Any]) -> Claim | None:
+        """Return what runs in *attempt*: user code runs in the asyncio task that `start` makes. May be called from any thread."""
+        return next((held.claim for held in list(self._held.values()) if held.attempt is attempt), None)
+
     def take_away(self, claim_ids: Iterable[UUID]) -> None:
         """Stop these tasks and forget what they return: their claims are gone."""
         for claim_id in [claim_id for claim_id in claim_ids if claim_id in self._held]:

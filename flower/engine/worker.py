@@ -28,6 +28,7 @@ from flower.engine.dispatcher import Dispatcher
 from flower.engine.heartbeat import Heartbeat, Lease
 from flower.engine.runner import Runner
 from flower.engine.stopping import Stop
+from flower.engine.watch import Watch
 from flower.sdk.registry import Registry
 
 _log = log.get()
@@ -118,7 +119,8 @@ class Life:
     @asynccontextmanager
     async def _beating(self) -> AsyncIterator[None]:
         plan = self._plan
-        heartbeat = Heartbeat(url=plan.url, schema=plan.schema, worker=self.worker_id, lease=plan.lease, on_lost=self._give_up)
+        watch = Watch(registry=plan.registry, claim_of=self._dispatcher.claim_of)
+        heartbeat = Heartbeat(url=plan.url, schema=plan.schema, worker=self.worker_id, lease=plan.lease, watch=watch, on_lost=self._give_up)
         heartbeat.start()
         try:
             yield

@@ -40,6 +40,18 @@ def describe(error: BaseException, *, program: str | None = None, home: str = ""
         return Failure(kind, message, _short(program))
 
 
+def place(frame: FrameType | None, home: str = "") -> str:
+    """Return where the stack whose innermost frame is *frame* stands in user code, as `file:line in function`; without any, where it ends.
+
+    *home* is as in `describe`.
+    """
+    innermost = frame
+    while frame is not None and (_is_ours(frame) or not _is_user_code(frame, home)):
+        frame = frame.f_back
+    frame = frame or innermost
+    return clean(_place(frame, frame.f_lineno)) if frame else "nowhere"
+
+
 def failure_text(failure: Failure) -> str:
     """Return *failure* as JSON text of at most 64 KiB. The traceback loses its end if it must be shorter."""
     try:
@@ -76,7 +88,7 @@ class _Story:
         """Return the last place in user code, and the lines of the traceback."""
         self._told.add(id(error))
         frames = list(_frames(error.__traceback__))
-        last = max((place for place, (frame, _) in enumerate(frames) if self._is_user_code(frame)), default=len(frames) - 1)
+        last = max((place for place, (frame, _) in enumerate(frames) if _is_user_code(frame, self._home)), default=len(frames) - 1)
         lines = [f"{_full_name(error)}: {_message(error)}", *(str(note) for note in getattr(error, "__notes__", ()))]
         lines += self._written(frames[last::-1] if frames else [])
         if frames[last + 1 :]:
@@ -84,7 +96,7 @@ class _Story:
         where = None
         if frames:
             frame, line = frames[last]
-            where = f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_qualname}"
+            where = _place(frame, line)
         inner, told = self._linked(error)
         return inner or where, lines + told
 
@@ -106,15 +118,6 @@ class _Story:
 
     def _may_tell(self, error: BaseException) -> bool:
         return id(error) not in self._told and len(self._told) < _MOST_LINKED
-
-    def _is_user_code(self, frame: FrameType) -> bool:
-        name = frame.f_code.co_filename
-        if name.startswith(_PROGRAMS):
-            return True
-        module = frame.f_globals.get("__name__")
-        if self._home and isinstance(module, str) and module.partition(".")[0] == self._home:
-            return True
-        return not (name.startswith(("<frozen", *_LIBRARIES)) or f"{os.sep}site-packages{os.sep}" in name)
 
     def _written(self, frames: list[tuple[FrameType, int]]) -> list[str]:
         if len(frames) > self._left:
@@ -140,12 +143,29 @@ def _frames(traceback: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
     began = False
     while traceback is not None:
         frame = traceback.tb_frame
-        name = frame.f_code.co_filename
-        is_ours = name.startswith(_FLOWER) and not name.startswith(_PROGRAMS)
-        if not is_ours and (began or not _is_machinery(frame)):
+        if not _is_ours(frame) and (began or not _is_machinery(frame)):
             began = True
             yield frame, traceback.tb_lineno
         traceback = traceback.tb_next
+
+
+def _is_ours(frame: FrameType) -> bool:
+    name = frame.f_code.co_filename
+    return name.startswith(_FLOWER) and not name.startswith(_PROGRAMS)
+
+
+def _is_user_code(frame: FrameType, home: str) -> bool:
+    name = frame.f_code.co_filename
+    if name.startswith(_PROGRAMS):
+        return True
+    module = frame.f_globals.get("__name__")
+    if home and isinstance(module, str) and module.partition(".")[0] == home:
+        return True
+    return not (name.startswith(("<frozen", *_LIBRARIES)) or f"{os.sep}site-packages{os.sep}" in name)
+
+
+def _place(frame: FrameType, line: int) -> str:
+    return f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_qualname}"
 
 
 def _is_machinery(frame: FrameType) -> bool:

@@ -82,6 +82,7 @@ SCHEMAS: dict[str, Json] = {
         parameters=_ANYTHING,
         result=_ANYTHING,
         error=_ANYTHING,
+        notice=_ANYTHING,
         registeredAt=_TIME,
         startedAt=_TIME,
         finishedAt=_TIME,

@@ -36,6 +36,7 @@ def a_task(seq: str = "1", status: Status | Decimal = Status.FINISH, outcome: Wh
         parameters={"width": 800},
         result=None,
         error=None,
+        notice=None,
         depends_on=(),
         worker=None,
         registered_at=BEGAN,
@@ -62,6 +63,22 @@ ERROR = {
     "where": "app.py:12 in resize",
     "traceback": "ValueError: no such width\n  app.py:12 in resize\n    raise ValueError",
 }
+
+
+NOTICE = {"type": "LoopBlocked", "message": "it blocked the event loop", "where": "app.py:7 in wait", "at": "2030-01-01T12:00:01+00:00"}
+
+
+@pytest.mark.parametrize(
+    ("notice", "line"),
+    [(NOTICE, "it blocked the event loop (app.py:7 in wait)"), ({"token": "sk-1"}, '{"token": "***"}'), ("odd \x1b[31m", "odd \\x1b[31m")],
+    ids=["ours", "a hand's", "an odd one"],
+)
+def test_what_a_worker_noticed_stands_before_the_table_whatever_became_of_the_task(
+    capsys: pytest.CaptureFixture[str], notice: object, line: str
+) -> None:
+    lead, _, _ = shown(capsys, a_flow(), a_task("1"), a_task("2", notice=notice)).partition("\nSEQ")
+    assert f"\nTask 2 (step2), attempt 1: {line}\n" in lead
+    assert "Task 1" not in lead
 
 
 def test_the_failing_task_comes_first_with_all_that_is_known_of_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ SHORT = {"FLOWER_LEASE": "2", "FLOWER_BEAT": "0.2", "FLOWER_PROBE": "0.2"}
 _BEGIN_SECONDS = 20
 
 APP = """
-import asyncio, os, signal, time
+import asyncio, ctypes, os, resource, signal, time
 from flower import context, task
 
 @task
@@ -61,8 +61,24 @@ async def cancels_all() -> None:
             other.cancel()
 
 @task
-async def deadly() -> None:
+async def block(seconds: float) -> None:
+    time.sleep(seconds)
+
+@task
+async def is_killed() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+@task
+async def reads_nowhere() -> None:
+    ctypes.string_at(0)
+
+@task
+async def takes_all_memory() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
+    try:
+        bytearray(2**31)
+    except MemoryError:
+        os.abort()
 """
 
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -20,7 +21,7 @@ import pytest
 from flower.database.pool import Connection, connect
 from tests.database.routes import tcp_route
 from tests.engine.living import ended, insert, rows, stands, until
-from tests.engine.processes import SHORT, Process
+from tests.engine.processes import APP, SHORT, Process
 
 # Real processes on a busy machine.
 pytestmark = pytest.mark.timeout(90)
@@ -147,17 +148,23 @@ async def test_a_process_that_was_paused_is_refused_and_begins_another_life(serv
     assert await connection.fetchval("SELECT worker_id::text FROM kr_worker") == paused.said("worker.began")[1]["worker"]
 
 
-async def test_a_task_that_kills_its_process_three_times_is_suspended_as_poison(serve: Serve, connection: Connection) -> None:
-    await insert(connection, "deadly", task_priority=-5)
-    await insert(connection, "short", first=2, count=50, parameters='{"seconds": 0.3}')
+@pytest.mark.parametrize(
+    ("program", "dies_of"), [("is_killed", signal.SIGKILL), ("reads_nowhere", signal.SIGSEGV), ("takes_all_memory", signal.SIGABRT)]
+)
+async def test_a_task_that_ends_its_process_three_times_is_suspended_as_poison(
+    serve: Serve, connection: Connection, program: str, dies_of: signal.Signals
+) -> None:
+    await insert(connection, program, task_priority=-5)
+    await insert(connection, "short", first=2, count=100, parameters='{"seconds": 0.3}')
     for _ in range(3):
-        process = serve("--no-http", "--concurrency", "5")
-        assert await process.ended(seconds=20) == -signal.SIGKILL
+        process = serve("--no-http", "--concurrency", "20")
+        assert await process.ended(seconds=20) == -dies_of
     survivor = serve()
-    tasks = await ended(connection, seconds=20)
-    assert (tasks[0]["status"], tasks[0]["outcome"], tasks[0]["crashes"]) == (2, "poison", 3)
-    assert json.loads(tasks[0]["error"])["type"] == "WorkerLost"
-    assert {task["status"] for task in tasks[1:]} == {3}
+    poison, *neighbours = await ended(connection, seconds=20)
+    assert (poison["status"], poison["outcome"], poison["crashes"]) == (2, "poison", 3)
+    assert json.loads(poison["error"])["type"] == "WorkerLost"
+    assert {task["status"] for task in neighbours} == {3}
+    assert max(task["attempt"] for task in neighbours) in {2, 3}
     assert survivor.is_running
 
 
@@ -198,6 +205,27 @@ async def test_a_process_that_is_ending_is_not_ready(serve: Serve, connection: C
     assert readiness(port)[1]["checks"]["dispatcher"] == "is ending"
     process.send(signal.SIGTERM)
     assert await process.ended() == 0
+
+
+async def test_a_task_that_blocks_the_loop_is_named_within_two_seconds_and_nothing_is_lost(serve: Serve, connection: Connection) -> None:
+    process = serve()
+    await process.begun()
+    await insert(connection, "block", parameters='{"seconds": 6}')
+    await insert(connection, "short", first=2, count=20, parameters='{"seconds": 0.1}')
+    await until(lambda: connection.fetchval("SELECT notice IS NOT NULL FROM kr_task_stat WHERE task_exec_seq = 1"))
+    (task, *_) = await rows(connection)
+    where = f"{process.log.with_name('app.py')}:{1 + APP.splitlines().index('    time.sleep(seconds)')} in block"
+    notice, (blocked,) = json.loads(task["notice"]), process.said("loop.blocked")
+    assert (task["status"], notice["type"], notice["where"]) == (1, "LoopBlocked", where)
+    assert (blocked["flow"], blocked["seq"], blocked["program"], blocked["where"]) == ("hand", "1", "block", where)
+    for at in (notice["at"], blocked["timestamp"]):
+        assert datetime.fromisoformat(at) - task["started_ts"] < timedelta(seconds=2)
+    tasks = await ended(connection)
+    assert {(task["status"], task["attempt"], task["crashes"]) for task in tasks} == {(3, 1, 0)}
+    assert len(process.said("worker.began")) == 1
+    await until(lambda: process.said("loop.free"))
+    (free,) = process.said("loop.free")
+    assert 6 <= free["seconds"] < 8
 
 
 async def test_two_processes_that_start_at_once_on_an_empty_database_both_run(serve: Serve, empty_database_url: str) -> None:

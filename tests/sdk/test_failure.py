@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower.core.model import Failure
-from flower.sdk.failure import FAILURE_LIMIT_BYTES, LAST_RESORT, MESSAGE_LIMIT_BYTES, describe, failure_text
+from flower.sdk.failure import FAILURE_LIMIT_BYTES, LAST_RESORT, MESSAGE_LIMIT_BYTES, describe, failure_text, place
 
 
 class StrRaises(Exception):
@@ -222,3 +223,14 @@ def test_any_message_can_be_stored(message: str, program: str) -> None:
     assert "\\u0000" not in text.replace("\\\\", "")
     text.encode()
     assert json.loads(text)["type"] == "ValueError"
+
+
+def test_a_place_is_the_innermost_line_of_user_code() -> None:
+    def seen_in_a_library(home: str = "") -> str:
+        (found,) = json.loads("[1]", parse_int=lambda _: place(sys._getframe(1), home))
+        return str(found)
+
+    line = seen_in_a_library.__code__.co_firstlineno + 1
+    assert seen_in_a_library() == f"{__file__}:{line} in {seen_in_a_library.__qualname__}"
+    assert seen_in_a_library(home="json").startswith(f"{json.decoder.__file__}:")
+    assert place(None) == "nowhere"

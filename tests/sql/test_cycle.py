@@ -359,6 +359,53 @@ async def test_a_careful_call_refuses_and_skips_as_any_other(engine: Engine, con
     assert (answer.refused, answer.locked, seqs(answer.claimed)) == ((one.claim_id,), (two.claim_id,), [4])
 
 
+# Notices
+
+
+async def notice(engine: Engine, claim: Claim) -> bool:
+    return await engine.store.workers.notice(claim, kind="LoopBlocked", message="it blocked", where="app.py:7 in wait")
+
+
+async def test_a_notice_is_no_change_by_hand_and_is_cleared_by_the_next_claim_only(engine: Engine, connection: Connection) -> None:
+    await write(connection, "f", 1)
+    claim = await engine.one()
+    before = dict(await row(connection, "f", 1))
+
+    assert await notice(engine, claim)
+
+    after = dict(await row(connection, "f", 1))
+    assert json.loads(after.pop("notice")).items() >= {"type": "LoopBlocked", "message": "it blocked", "where": "app.py:7 in wait"}.items()
+    assert {**after, "notice": None} == before
+    assert await connection.fetchval("SELECT count(*) FROM kr_recount") == 0
+    await engine.hand_back(claim)
+    assert (await row(connection, "f", 1))["notice"] is not None
+    await engine.one()
+    assert (await row(connection, "f", 1))["notice"] is None
+
+
+async def test_a_notice_comes_too_late_once_the_claim_is_gone(engine: Engine, connection: Connection) -> None:
+    await write(connection, "f", 1)
+    claim = await engine.one()
+    await engine.hand_back(claim)
+    second = await engine.one()
+
+    assert not await notice(engine, claim)
+    await engine.finish(second)
+    assert not await notice(engine, second)
+
+    assert (await row(connection, "f", 1))["notice"] is None
+
+
+async def test_a_notice_waits_for_nobody_who_has_locked_the_row(engine: Engine, connection: Connection, other: Connection) -> None:
+    await write(connection, "f", 1)
+    claim = await engine.one()
+    async with other.transaction():
+        await other.execute("UPDATE kr_task_stat SET parameters = '{\"n\": 1}'")
+        async with asyncio.timeout(0.5):
+            assert not await notice(engine, claim)
+    assert await notice(engine, claim)
+
+
 # Lost workers
 
 

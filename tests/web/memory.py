@@ -33,6 +33,7 @@ def a_task(seq: str = "1", name: str = "fetch", **changes: Any) -> Task:
         "parameters": {"url": "https://example.org"},
         "result": {"score": 1},
         "error": None,
+        "notice": None,
         "depends_on": (),
         "worker": UUID(int=7),
         "registered_at": MORNING,

@@ -41,6 +41,7 @@ THE_TASK = {
     "parameters": {"url": "https://example.org"},
     "result": {"score": 1},
     "error": None,
+    "notice": None,
     "registeredAt": "2026-11-24T08:30:00.250000Z",
     "startedAt": "2026-11-24T08:30:00.250000Z",
     "finishedAt": "2026-11-24T08:30:00.250000Z",

@@ -56,6 +56,7 @@ def task_of(row: asyncpg.Record) -> Task:
         parameters=json_of(row["parameters"]),
         result=json_of(row["result"]),
         error=json_of(row["error"]),
+        notice=json_of(row["notice"]),
         depends_on=tuple(row["depends_on"]),
         worker=row["worker_id"],
         registered_at=row["registered_at"],

@@ -90,6 +90,11 @@ class Workers:
         )
         return frozenset(row["claim"] for row in rows)
 
+    async def notice(self, claim: Claim, *, kind: str, message: str, where: str) -> bool:
+        """Note something in the row of *claim*. False: somebody has locked the row, or the claim is gone."""
+        row = await self._pool.fetchrow(query("notice"), claim.flow_id, claim.seq, claim.claim_id, kind, message, where)
+        return row is not None
+
     async def leave(self, worker_id: UUID) -> None:
         """Remove the row of a worker that ends in order."""
         await self._pool.execute(query("leave"), worker_id)
