@@ -6,6 +6,12 @@ import pytest
 
 from flower.core.errors import ConfigurationError
 from flower.core.settings import read_settings
+from tests.conftest import TEST_DATABASE_URL
+
+
+@pytest.fixture(autouse=True)
+def _no_setting_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(TEST_DATABASE_URL, raising=False)
 
 
 @pytest.mark.parametrize("environ", [{"FLOWER_LEASE": "1"}, {"FLOWER_BEAT": "11"}, {"FLOWER_LEASE": "6", "FLOWER_BEAT": "3"}])
