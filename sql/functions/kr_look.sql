@@ -16,10 +16,13 @@ BEGIN
     SELECT array_agg(d.kr_recount) INTO taken FROM d;
     RETURN QUERY SELECT DISTINCT NULL, NULL::numeric, NULL::boolean, k.name FROM unnest(taken) k WHERE k.kind = 'limit' AND k.name IS NOT NULL;
 
-    -- a door opened: who waits there for it; a door closed: who came past it and may no longer
+    -- a door opened: who waits there for it; a door closed: who came past it and may no longer. Not if it is as it was by now: a worker that
+    -- went and came back would have every task of its programs written twice.
     RETURN QUERY
         SELECT h.task_flow_id::text, h.task_exec_seq, false, NULL
-        FROM (SELECT DISTINCT k.kind, k.name FROM unnest(taken) k WHERE k.kind IN ('program', 'unpause')) d CROSS JOIN LATERAL (
+        FROM (SELECT DISTINCT k.kind, k.name FROM unnest(taken) k WHERE k.kind IN ('program', 'unpause') AND CASE k.kind
+                WHEN 'unpause' THEN NOT EXISTS (SELECT FROM ms_pause p WHERE p.task_id = k.name)
+                ELSE EXISTS (SELECT FROM kr_worker w WHERE k.name = ANY (w.programs)) END) d CROSS JOIN LATERAL (
             SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t
             WHERE t.exec_status = 0 AND t.gate IN ('pause', 'program', 'limit') AND t.gate = CASE d.kind WHEN 'unpause' THEN 'pause' ELSE 'program' END AND t.waits_for = d.name
             ORDER BY t.run_order LIMIT most FOR UPDATE SKIP LOCKED) h;
@@ -29,7 +32,9 @@ BEGIN
     END IF;
     RETURN QUERY
         SELECT h.task_flow_id::text, h.task_exec_seq, false, NULL
-        FROM (SELECT DISTINCT k.kind, k.name FROM unnest(taken) k WHERE k.kind IN ('no program', 'pause')) d CROSS JOIN LATERAL (
+        FROM (SELECT DISTINCT k.kind, k.name FROM unnest(taken) k WHERE k.kind IN ('no program', 'pause') AND CASE k.kind
+                WHEN 'pause' THEN EXISTS (SELECT FROM ms_pause p WHERE p.task_id = k.name)
+                ELSE NOT EXISTS (SELECT FROM kr_worker w WHERE k.name = ANY (w.programs)) END) d CROSS JOIN LATERAL (
             (SELECT s.* FROM (SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t
                 WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes < 2 AND CASE d.kind WHEN 'pause' THEN t.task_id ELSE t.program END = d.name
                 ORDER BY t.run_order LIMIT most FOR UPDATE SKIP LOCKED) s)

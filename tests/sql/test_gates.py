@@ -400,3 +400,17 @@ async def test_a_door_that_closes_behind_a_task_takes_it_back_from_every_later_g
     await engine.look()
 
     assert await gates(connection, "f") == {1: "pause by_hand", 2: "pause by_hand", 3: "pause by_hand", 4: "program Rare"}
+
+
+async def test_a_worker_that_went_and_came_back_has_no_waiting_task_written(engine: Engine, connection: Connection) -> None:
+    for seq in range(1, 6):
+        await write(connection, "f", seq)
+    await engine.look()
+    places = "SELECT array_agg(ctid ORDER BY task_exec_seq) FROM kr_task_stat WHERE gate = 'slot'"
+    before = await connection.fetchval(places)
+
+    await engine.enroll_again("Ok")
+    await engine.look()
+
+    assert await connection.fetchval(places) == before
+    assert len(before) == 5
