@@ -31,10 +31,10 @@ from flower.web import create_app, create_runner
 _log = log.get()
 
 
-async def serve(settings: Settings, *, url: str, folder: Path | None = None, http: bool, announce: Callable[[str], None]) -> int:
+async def serve(settings: Settings, *, url: str, folder: Path | None = None, http: bool, announce: Callable[[str], None]) -> None:
     """Serve until SIGTERM or Ctrl-C, then end in order. At a second signal running tasks get no time to end.
 
-    Returns how many tasks go on though they were told to end: their threads and coroutines must not keep the process.
+    Tasks may go on though they were told to end: their threads and coroutines must not keep the process.
     *url*: the database. *folder*: the `.flower/` that it lives in, None if it is not ours.
     *announce* is called once, when tasks are run, with the base URL of the HTTP interface (empty without one).
     Raises ConfigurationError where waiting would not help.
@@ -49,7 +49,7 @@ async def serve(settings: Settings, *, url: str, folder: Path | None = None, htt
                 process = _Process(settings, pool)
                 async with _http(settings, pool, process) if http else _no_http() as base:
                     try:
-                        return await process.work(stop, lambda: announce(base))
+                        await process.work(stop, lambda: announce(base))
                     finally:
                         await http_program.close()
     except asyncio.CancelledError:
@@ -84,9 +84,9 @@ class _Process:
         self._settings, self._pool = settings, pool
         self._life: Life | None = None
 
-    async def work(self, stop: Stop, begun: Callable[[], None]) -> int:
+    async def work(self, stop: Stop, begun: Callable[[], None]) -> None:
         if not await self._prepare(stop):
-            return 0
+            return
         settings = self._settings
         plan = Plan(
             url=self._pool.url,
@@ -97,15 +97,9 @@ class _Process:
             probe_seconds=settings.probe,
             grace_seconds=settings.grace,
         )
-        lives: list[Life] = []
-        while True:
-            self._life = Life(plan)
-            is_over = await self._life.live(stop, begun)
-            # A thread of a life that was lost may be at work to the end.
-            lives = [life for life in (*lives, self._life) if life.left_behind]
-            if is_over:
-                return sum(life.left_behind for life in lives)
-            begun = _said_already
+        self._life = Life(plan)
+        while not await self._life.live(stop, begun):
+            self._life, begun = Life(plan), _said_already
 
     async def ready(self) -> Readiness:
         """Look at all that must be well for tasks to run."""

@@ -105,11 +105,6 @@ class Dispatcher:
         return self._slots.claim_of(attempt)
 
     @property
-    def left_behind(self) -> int:
-        """How many tasks did not end though they were told to."""
-        return self._slots.left_behind
-
-    @property
     def unwritten(self) -> int:
         """How many outcomes wait to be written."""
         return len(self._recorder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from enum import StrEnum
 from typing import Any
@@ -36,7 +36,6 @@ class Runner:
         self._registry = registry
         self._most_threads = threads
         self._threads: ThreadPoolExecutor | None = None
-        self._calls: set[Future[Any]] = set()
         self._running: dict[UUID, asyncio.Task[Any] | None] = {}
         self._asked: dict[UUID, Reason] = {}
         self._is_closed = False
@@ -70,7 +69,7 @@ class Runner:
 
         Its coroutine gets CancelledError at its next await, once however often it is asked (a second one would cut its cleaning up
         short), and may finish nevertheless. A thread cannot be stopped: its `run`
-        returns at once, and the thread goes on (see `busy_threads`).
+        returns at once, and the thread goes on.
         """
         running = self._running.get(claim_id)
         if running is None:
@@ -85,11 +84,6 @@ class Runner:
     def running(self) -> tuple[UUID, ...]:
         """The claims that are in `run` at this moment."""
         return tuple(self._running)
-
-    @property
-    def busy_threads(self) -> int:
-        """How many threads run user code, those of cancelled tasks included. Python waits for them when the process ends by itself."""
-        return len(self._calls)
 
     def close(self) -> None:
         """Start nothing more: `run` hands every claim back unharmed, and calls that wait for a thread are dropped. Does not wait."""
@@ -114,8 +108,6 @@ class Runner:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self._most_threads, thread_name_prefix="flower-task")
         call = self._threads.submit(copy_context().run, _call, fn, arguments)
-        self._calls.add(call)
-        call.add_done_callback(self._calls.discard)
         return await asyncio.wrap_future(call)
 
 

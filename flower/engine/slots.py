@@ -37,13 +37,12 @@ class _Held:
 
 
 class Slots:
-    """Room for *count* running tasks. `left_behind`: how many did not end though they were told to."""
+    """Room for *count* running tasks."""
 
     def __init__(self, *, count: int, runner: Runner, recorder: Recorder, ring: Callable[[], None]) -> None:
         self._permits = asyncio.Semaphore(count)
         self._runner, self._recorder, self._ring = runner, recorder, ring
         self._held: dict[UUID, _Held] = {}
-        self.left_behind = 0
         # Claims that are gone: their outcome would be refused, so nobody sends it.
         self._taken_away: set[UUID] = set()
 
@@ -97,7 +96,6 @@ class Slots:
             _log.error("task.left_behind", flow=held.claim.flow_id, seq=str(held.claim.seq), program=held.claim.program)
             self._close_account(Outcome(held.claim, Status.WAIT, unharmed=True), 0)
             self._taken_away.add(claim_id)
-            self.left_behind += 1
 
     def cancel_all(self, reason: Reason) -> None:
         """Ask everything that runs to stop, for *reason*."""

@@ -73,11 +73,6 @@ class Life:
             return "has not begun yet"
         return self._dispatcher.state if self._dispatcher.is_open else "is ending"
 
-    @property
-    def left_behind(self) -> int:
-        """How many tasks go on though they were told to end: coroutines that swallow it, and threads, which cannot be told."""
-        return self._dispatcher.left_behind + self._runner.busy_threads
-
     async def live(self, stop: Stop, begun: Callable[[], None]) -> bool:
         """Work until *stop* is asked, and then end in order: True. False: this worker was given up for lost; begin another life.
 

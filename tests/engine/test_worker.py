@@ -188,7 +188,6 @@ async def test_a_task_that_swallows_its_cancellation_is_left_behind_and_handed_b
         with capture_logs() as logs:
             await worker.end(hurry=True)
         assert [log["program"] for log in logs if log["event"] == "task.left_behind"] == ["swallow"]
-        assert worker.life.left_behind == 1
         (task,) = await rows(connection)
         assert (task["status"], task["tries"], task["crashes"], task["worker_id"]) == (0, 0, 0, None)
         assert await connection.fetchval("SELECT count(*) FROM kr_worker") == 0
@@ -198,11 +197,12 @@ async def test_a_task_that_swallows_its_cancellation_is_left_behind_and_handed_b
 
 
 async def test_a_thread_that_does_not_end_is_left_behind_and_its_task_handed_back(database_url: str, connection: Connection) -> None:
-    entered, released = threading.Event(), threading.Event()
+    entered, released, over = threading.Event(), threading.Event(), threading.Event()
 
     def stuck() -> str:
         entered.set()
         released.wait(20)
+        over.set()
         return "late"
 
     async with living(database_url, stuck) as worker:
@@ -211,9 +211,9 @@ async def test_a_thread_that_does_not_end_is_left_behind_and_its_task_handed_bac
         began_at = time.monotonic()
         await worker.end()
         assert time.monotonic() - began_at < 3
-        assert worker.life.left_behind == 1
+        assert not over.is_set()
         released.set()
-        await until(lambda: worker.life.left_behind == 0)
+        await until(over.is_set)
     (task,) = await rows(connection)
     assert (task["status"], task["tries"], task["crashes"]) == (0, 0, 0)
 
