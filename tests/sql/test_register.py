@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from uuid import RFC_4122, UUID
 
 import asyncpg
 import pytest
@@ -275,9 +277,10 @@ async def test_the_same_idempotency_key_and_body_is_the_same_flow(connection: Co
 
     assert first == again != other
     assert await connection.fetchval("SELECT count(*) FROM kr_task_stat") == 2
-    row = await connection.fetchrow('SELECT * FROM kr_register(\'w\', \'{"a": 1, "b": 2}\', \'{"idempotencyKey": "k", "priority": 1}\')')
-    assert row is not None
-    assert (row["flow_id"], row["duplicate"]) == (first, True)
+    order = ["w", ['{"a": 1, "b": 2}'] * 2, ['{"idempotencyKey": "k", "priority": 1}', '{"idempotencyKey": "new", "priority": 1}']]
+    rows = await connection.fetch("SELECT * FROM kr_register($1, $2, $3) ORDER BY n", *order)
+    assert [row["duplicate"] for row in rows] == [True, False]
+    assert rows[0]["flow_id"] == first != rows[1]["flow_id"]
 
 
 @pytest.mark.parametrize(("given", "options"), [({"a": 2}, {}), ({"a": 1}, {"priority": 1})])
@@ -358,3 +361,66 @@ async def test_a_flow_registered_in_a_pause_or_without_its_program_waits_at_that
 
     assert await engine.claim() == []
     assert (await gates(connection, paused), await gates(connection, unknown)) == ({1: "pause w"}, {1: "program Nobody"})
+
+
+# Many at once
+
+TOGETHER = "SELECT n, flow_id, duplicate FROM kr_register($1, $2, $3) ORDER BY n"
+MANY = 2_000
+
+
+async def test_orders_that_share_a_call_each_keep_what_is_theirs(pool: Pool, connection: Connection) -> None:
+    await define(connection, "w", {"parameters": '{"size": 1}'}, {})
+    given, options = ["{}", '{"size": 2}', '{"size": 3}'], ["{}", '{"priority": 7}', '{"runAt": "2999-01-01T00:00:00Z"}']
+
+    flows = [row["flow_id"] for row in await connection.fetch(TOGETHER, "w", given, options)]
+
+    rows = {
+        row["task_flow_id"]: row
+        for row in await connection.fetch("SELECT *, parameters ->> 'size' AS size FROM kr_task_stat WHERE task_exec_seq = 1")
+    }
+    assert [rows[flow]["size"] for flow in flows] == ["1", "2", "3"]
+    assert [rows[flow]["task_priority"] for flow in flows] == [0, 7, 0]
+    assert [rows[flow]["run_after"] is not None for flow in flows] == [False, False, True]
+    assert [await edges(connection, flow) for flow in flows] == [[(1, 2)]] * 3
+
+
+async def test_a_key_that_comes_twice_in_one_call_makes_one_flow(connection: Connection) -> None:
+    await define(connection, "w", {})
+
+    rows = await connection.fetch(TOGETHER, "w", ["{}"] * 3, ['{"idempotencyKey": "k"}', "{}", '{"idempotencyKey": "k"}'])
+
+    assert rows[0]["flow_id"] == rows[2]["flow_id"] != rows[1]["flow_id"]
+    assert [row["duplicate"] for row in rows].count(True) == 1
+    assert await connection.fetchval("SELECT count(*) FROM kr_task_stat") == 2
+
+
+async def test_one_order_that_is_refused_refuses_the_whole_call(connection: Connection) -> None:
+    await define(connection, "w", {})
+
+    with pytest.raises(asyncpg.PostgresError, match="priority"):
+        await connection.fetch(TOGETHER, "w", ["{}", "{}"], ["{}", '{"priority": 99}'])
+
+    assert await connection.fetchval("SELECT count(*) FROM kr_flow_stat") == 0
+
+
+async def test_two_calls_that_bring_the_same_keys_in_other_orders_do_not_lock_each_other_out(connection: Connection, other: Connection) -> None:
+    await define(connection, "w", {})
+    keys = [json.dumps({"idempotencyKey": f"{n}"}) for n in range(MANY)]
+
+    first, second = await asyncio.gather(
+        connection.fetch(TOGETHER, "w", ["{}"] * MANY, keys), other.fetch(TOGETHER, "w", ["{}"] * MANY, keys[::-1])
+    )
+
+    assert [row["flow_id"] for row in first] == [row["flow_id"] for row in second][::-1]
+    assert await connection.fetchval("SELECT count(*) FROM kr_flow_stat") == MANY
+
+
+async def test_ids_are_uuids_of_version_7_that_follow_the_clock(connection: Connection) -> None:
+    before = time.time_ns() // 1_000_000
+    ids = [UUID(value) for value in await connection.fetchval("SELECT array_agg(flower_uuid7()) FROM generate_series(1, 1000)")]
+    after = time.time_ns() // 1_000_000
+
+    assert len(set(ids)) == 1000
+    assert {(id_.version, id_.variant) for id_ in ids} == {(7, RFC_4122)}
+    assert before <= min(ids).int >> 80 <= max(ids).int >> 80 <= after
