@@ -2,23 +2,28 @@
 -- running. ctid = ANY (ARRAY (…)): joined by key, the planner may hash the whole table once many rows wait.
 -- Rows that a session has locked are passed over. A suspect (it was running when two workers were lost) comes alone, one at a time per
 -- worker, when it is its turn. A program that no worker has any more may stand at a slot until the next look: it is never claimed.
+-- Without bitmaps and sorts: planned for any number of slots, it would else read all that wait, sort them, and take the first hundred.
 CREATE OR REPLACE FUNCTION kr_claim(worker uuid, slots integer, at_order double precision, at_rank integer, at_seq numeric, at_flow text, careful boolean)
 RETURNS TABLE (flow text, seq numeric, workflow text, name text, program text, parameters text, attempt integer, claim uuid,
-    run_order double precision, rank integer) LANGUAGE plpgsql SET plan_cache_mode = auto AS $$
+    run_order double precision, rank integer) LANGUAGE plpgsql SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
-    mine   text[] := (SELECT w.programs FROM kr_worker w WHERE w.worker_id = worker);
-    paused text[] := ARRAY(SELECT p.task_id FROM ms_pause p);
-    rows_  tid[];
-    found_ tid[];
+    mine    text[];
+    paused  text[];
+    rows_   tid[];
+    found_  tid[];
     by_program boolean;
+    suspects boolean;
     suspect tid[];
     is_full boolean;
 BEGIN
-    IF mine IS NULL THEN
+    SELECT w.programs, ARRAY(SELECT p.task_id FROM ms_pause p), EXISTS (SELECT FROM kr_worker o WHERE NOT o.programs <@ w.programs),
+            EXISTS (SELECT FROM kr_task_stat q WHERE q.exec_status = 0 AND q.gate = 'slot' AND q.crashes >= 2)
+            AND NOT EXISTS (SELECT FROM kr_task_stat r WHERE r.exec_status = 1 AND r.worker_id = worker AND r.crashes >= 2)
+        INTO mine, paused, by_program, suspects FROM kr_worker w WHERE w.worker_id = worker;
+    IF NOT FOUND THEN
         RETURN;                                  -- this worker was given up for lost: it may not start anything
     END IF;
-    by_program := EXISTS (SELECT FROM kr_worker w WHERE NOT w.programs <@ mine);
     IF NOT by_program THEN
         SELECT coalesce(array_agg(c.ctid), '{}'), coalesce(bool_or(c.program <> ALL (mine)), false) INTO rows_, by_program FROM (
             SELECT q.ctid, q.program FROM kr_task_stat q
@@ -45,8 +50,7 @@ BEGIN
                 ORDER BY q.run_order, q.rank, q.task_exec_seq, q.task_flow_id LIMIT slots);
         END IF;
     END IF;
-    IF EXISTS (SELECT FROM kr_task_stat q WHERE q.exec_status = 0 AND q.gate = 'slot' AND q.crashes >= 2)
-        AND NOT EXISTS (SELECT FROM kr_task_stat r WHERE r.exec_status = 1 AND r.worker_id = worker AND r.crashes >= 2) THEN
+    IF suspects THEN
         is_full := cardinality(rows_) >= slots;
         suspect := ARRAY(
             SELECT q.ctid FROM kr_task_stat q

@@ -113,8 +113,8 @@ BEGIN
         GET DIAGNOSTICS claimed = ROW_COUNT;
     END IF;
     -- 6 whatever came to a slot and was not taken here may be for others
-    IF ready > claimed AND (SELECT count(*) FROM kr_worker) > 1 THEN
-        PERFORM pg_notify('flower', '');
+    IF ready > claimed THEN
+        PERFORM pg_notify('flower', '') WHERE (SELECT count(*) FROM kr_worker) > 1;
     END IF;
     IF look_round THEN
         RETURN QUERY

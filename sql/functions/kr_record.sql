@@ -4,27 +4,31 @@
 CREATE OR REPLACE FUNCTION kr_record(flows text[], seqs numeric[], claims uuid[], statuses numeric[], outcomes text[], payloads text[],
     delays double precision[], unharmed boolean[],
     OUT wflows text[], OUT wseqs numeric[], OUT wclaims uuid[], OUT wstatuses numeric[], OUT names text[]) LANGUAGE plpgsql AS $$
+DECLARE
+    earlier kr_task_attempt[];
 BEGIN
     WITH held AS MATERIALIZED (
-        SELECT t.ctid AS row_, g.* FROM unnest(flows, seqs, claims, statuses, outcomes, payloads, delays, unharmed) g (f, s, c, status, outcome, payload, delay, unharmed)
+        SELECT t.ctid AS row_, t.attempt, t.started_ts, t.worker_id, g.*
+        FROM unnest(flows, seqs, claims, statuses, outcomes, payloads, delays, unharmed) g (f, s, c, status, outcome, payload, delay, unharmed)
             JOIN kr_task_stat t ON t.task_flow_id = g.f AND t.task_exec_seq = g.s
         WHERE t.exec_status + 0 = 1 AND t.claim_id = g.c ORDER BY g.f, g.s FOR UPDATE OF t SKIP LOCKED),
-    kept AS (
-        INSERT INTO kr_task_attempt (task_flow_id, task_exec_seq, attempt, exec_status, outcome, started_ts, error, worker_id)
-            SELECT t.task_flow_id, t.task_exec_seq, t.attempt, 0, h.outcome, t.started_ts, h.payload::jsonb, t.worker_id
-            FROM held h JOIN kr_task_stat t ON t.ctid = h.row_ WHERE h.status = 0),
     written AS (
         UPDATE kr_task_stat t SET exec_status = h.status, outcome = h.outcome, claim_id = NULL, worker_id = NULL,
             result       = CASE WHEN h.status = 3 THEN h.payload::jsonb END,
             error        = CASE WHEN h.status <> 3 AND NOT h.unharmed THEN h.payload::jsonb END,
             run_after    = CASE WHEN h.status = 0 AND h.delay > 0 THEN clock_timestamp() + make_interval(secs => h.delay) END,
-            started_ts   = CASE WHEN h.status <> 0 THEN t.started_ts END,
+            started_ts   = CASE WHEN h.status <> 0 THEN h.started_ts END,
             finished_ts  = CASE WHEN h.status IN (3, 9) THEN clock_timestamp() END,
             suspended_ts = CASE WHEN h.status = 2 THEN clock_timestamp() END,
             tries        = greatest(t.tries, -2147483647) - h.unharmed::integer
         FROM held h WHERE t.ctid = h.row_
-        RETURNING t.task_flow_id, t.task_exec_seq, h.c, t.exec_status, t.limits)
+        RETURNING t.task_flow_id, t.task_exec_seq, h.c, t.exec_status, t.limits, CASE t.exec_status WHEN 0 THEN
+            ROW(t.task_flow_id, t.task_exec_seq, h.attempt, 0, h.outcome, h.started_ts, clock_timestamp(), NULL, h.payload::jsonb, h.worker_id)::kr_task_attempt END AS earlier)
     SELECT array_agg(w.task_flow_id::text), array_agg(w.task_exec_seq), array_agg(w.c), array_agg(w.exec_status),
-        (SELECT array_agg(DISTINCT n) FROM written x CROSS JOIN unnest(x.limits) n)
-        INTO wflows, wseqs, wclaims, wstatuses, names FROM written w;
+        array_agg(w.earlier) FILTER (WHERE w.exec_status = 0),
+        CASE WHEN bool_or(w.limits IS NOT NULL) THEN (SELECT array_agg(DISTINCT n) FROM written x CROSS JOIN unnest(x.limits) n) END
+        INTO wflows, wseqs, wclaims, wstatuses, earlier, names FROM written w;
+    IF earlier IS NOT NULL THEN          -- few go back: a statement that writes nothing costs all the same
+        INSERT INTO kr_task_attempt SELECT * FROM unnest(earlier);
+    END IF;
 END $$;

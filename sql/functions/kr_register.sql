@@ -5,7 +5,7 @@
 -- A gate that others may open before the caller commits (pause, program) is left for the engine to decide.
 -- force_generic_plan: planned anew at each call, the statements cost three times as much.
 CREATE OR REPLACE FUNCTION kr_register(workflow text, givens jsonb[], options jsonb[]) RETURNS TABLE (n integer, flow_id text, duplicate boolean)
-LANGUAGE plpgsql SET search_path FROM CURRENT SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SET search_path FROM CURRENT SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     now_       timestamptz := clock_timestamp();      -- one for all tasks: within a flow their depth decides who goes first
@@ -20,10 +20,9 @@ DECLARE
     new_       text[];
     earlier    kr_flow_stat;
 BEGIN
-    PERFORM kr_check_order(o.given, o.wish) FROM unnest(givens, options) o (given, wish);
-    SELECT array_agg(flower_uuid7()), array_agg(w ->> 'idempotencyKey'), array_agg(CASE WHEN w ? 'priority' THEN kr_priority(w) END),
-            array_agg(CASE WHEN w ? 'runAt' THEN kr_run_at(w) END)
-        INTO ids, keys, priorities, times FROM unnest(options) w;
+    SELECT array_agg(flower_uuid7()), array_agg(o.wish ->> 'idempotencyKey'), array_agg(CASE WHEN o.wish ? 'priority' THEN kr_priority(o.wish) END),
+            array_agg(CASE WHEN o.wish ? 'runAt' THEN kr_run_at(o.wish) END)
+        INTO ids, keys, priorities, times FROM unnest(givens, options) o (given, wish) WHERE kr_is_in_order(o.given, o.wish);
     SELECT count(*) AS steps, count(d.name) AS named, bool_and(d.depends_on IS NULL) AS chained, bool_or(d.limits <> '{}') AS limited,
             (array_agg(d.task_priority ORDER BY d.task_seq))[1] AS priority
         INTO what FROM ms_task_definition d WHERE d.task_id = workflow;
@@ -51,8 +50,10 @@ BEGIN
     SELECT array_agg(m.task_flow_id::text) INTO new_ FROM made m;
 
     SELECT * INTO graph FROM kr_graph(workflow, what.steps::integer, what.chained);
-    INSERT INTO kr_task_edge (task_flow_id, parent_seq, task_exec_seq, by_hand)
-        SELECT f, e.parent, e.child, false FROM unnest(new_) f CROSS JOIN unnest(graph.children, graph.parents) e (child, parent);
+    IF cardinality(graph.children) > 0 THEN
+        INSERT INTO kr_task_edge (task_flow_id, parent_seq, task_exec_seq, by_hand)
+            SELECT f, e.parent, e.child, false FROM unnest(new_) f CROSS JOIN unnest(graph.children, graph.parents) e (child, parent);
+    END IF;
     WITH step AS MATERIALIZED (
         SELECT d.task_seq, d.task_priority, d.program, d.limits, row_number() OVER (ORDER BY d.task_seq)::integer AS n,
             coalesce(d.name, left(d.program || coalesce('-' || nullif(row_number() OVER (PARTITION BY d.program, d.name IS NULL ORDER BY d.task_seq), 1), ''), 256)) AS name,
@@ -89,8 +90,8 @@ BEGIN
     END LOOP;
 END $$;
 
--- Refuse an order whose form is wrong.
-CREATE OR REPLACE FUNCTION kr_check_order(given jsonb, options jsonb) RETURNS void LANGUAGE plpgsql AS $$
+-- True, or the order is refused, as its form is wrong.
+CREATE OR REPLACE FUNCTION kr_is_in_order(given jsonb, options jsonb) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     IF jsonb_typeof(given) IS DISTINCT FROM 'object' THEN
         PERFORM kr_refuse('parameters', 'must be a JSON object');
@@ -103,6 +104,7 @@ BEGIN
     ELSIF options ? 'idempotencyKey' AND (jsonb_typeof(options -> 'idempotencyKey') <> 'string' OR octet_length(options ->> 'idempotencyKey') NOT BETWEEN 1 AND 512) THEN
         PERFORM kr_refuse('idempotencyKey', 'must be a text of 1 to 512 bytes');
     END IF;
+    RETURN true;
 END $$;
 
 CREATE OR REPLACE FUNCTION kr_refuse(path text, message text) RETURNS void LANGUAGE plpgsql AS $$
@@ -150,9 +152,10 @@ BEGIN
 END $$;
 
 -- The parameters that a step itself has: its pairs, then its own object.
-CREATE OR REPLACE FUNCTION kr_own_parameters(pairs text[], own jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
-    SELECT coalesce((SELECT jsonb_object_agg(pairs[i][1], coalesce(pairs[i][2], '') ORDER BY i) FROM generate_series(1, 5) i WHERE pairs[i][1] <> ''), '{}') || coalesce(own, '{}')
-$$;
+CREATE OR REPLACE FUNCTION kr_own_parameters(pairs text[], own jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN coalesce((SELECT jsonb_object_agg(pairs[i][1], coalesce(pairs[i][2], '') ORDER BY i) FROM generate_series(1, 5) i WHERE pairs[i][1] <> ''), '{}') || coalesce(own, '{}');
+END $$;
 
 -- What of *given* goes to a step: as far as it takes it. A step whose program no worker has announced yet, or that takes any name, gets
 -- what no other step is known to take.

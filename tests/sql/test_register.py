@@ -408,9 +408,7 @@ async def test_two_calls_that_bring_the_same_keys_in_other_orders_do_not_lock_ea
     await define(connection, "w", {})
     keys = [json.dumps({"idempotencyKey": f"{n}"}) for n in range(MANY)]
 
-    first, second = await asyncio.gather(
-        connection.fetch(TOGETHER, "w", ["{}"] * MANY, keys), other.fetch(TOGETHER, "w", ["{}"] * MANY, keys[::-1])
-    )
+    first, second = await asyncio.gather(connection.fetch(TOGETHER, "w", ["{}"] * MANY, keys), other.fetch(TOGETHER, "w", ["{}"] * MANY, keys[::-1]))
 
     assert [row["flow_id"] for row in first] == [row["flow_id"] for row in second][::-1]
     assert await connection.fetchval("SELECT count(*) FROM kr_flow_stat") == MANY
