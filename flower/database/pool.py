@@ -201,7 +201,8 @@ class Pool:
         try:
             pool = await self._opened()
             try:
-                connection = await pool.acquire(timeout=self._acquire_seconds)
+                async with asyncio.timeout(self._acquire_seconds):  # asyncpg's own would be a task more, behind all that is ready to run
+                    connection = await pool.acquire()
             except TimeoutError:
                 raise DatabaseLost(f"no connection to {parse(self.url).place} was free or made within {self._acquire_seconds:g} s") from None
         except Exception as error:

@@ -40,7 +40,7 @@ class Slots:
     """Room for *count* running tasks."""
 
     def __init__(self, *, count: int, runner: Runner, recorder: Recorder, ring: Callable[[], None]) -> None:
-        self._permits = asyncio.Semaphore(count)
+        self._free = count
         self._runner, self._recorder, self._ring = runner, recorder, ring
         self._held: dict[UUID, _Held] = {}
         # Claims that are gone: their outcome would be refused, so nobody sends it.
@@ -50,27 +50,28 @@ class Slots:
         """Return how many tasks run."""
         return len(self._held)
 
-    async def take(self) -> int:
-        """Take all permits that can be had without waiting, and return how many."""
-        taken = 0
-        while not self._permits.locked():
-            await self._permits.acquire()
-            taken += 1
+    @property
+    def free(self) -> int:
+        """How many are free."""
+        return self._free
+
+    def take(self) -> int:
+        """Take all that are free, and return how many."""
+        taken, self._free = self._free, 0
         return taken
 
     def give(self, count: int) -> None:
-        """Give *count* permits back that no task needed."""
-        for _ in range(count):
-            self._permits.release()
+        """Give *count* back that were taken and no task needed."""
+        self._free += count
 
     def start(self, claim: Claim) -> None:
-        """Run *claim* under a permit that was taken."""
+        """Run *claim* in a slot that was taken."""
         self._held[claim.claim_id] = _Held(claim, asyncio.create_task(self._attempt(claim)))
 
     def hand_back(self, claim: Claim) -> None:
-        """Return *claim* unharmed, and its permit, without having run it."""
+        """Return *claim* unharmed, and its slot, without having run it."""
         self._recorder.add(Outcome(claim, Status.WAIT, unharmed=True))
-        self._permits.release()
+        self._free += 1
         self._ring()
 
     def claims(self) -> list[Claim]:
@@ -128,7 +129,7 @@ class Slots:
             _say(outcome, seconds)
         # Held until the end was handed over, so that nobody takes the claim for a stray one.
         if self._held.pop(claim.claim_id, None) is not None:
-            self._permits.release()
+            self._free += 1
         self._ring()
 
     async def _ended(self, seconds: float, hurried: asyncio.Event | None = None) -> None:

@@ -24,7 +24,7 @@ from flower.database.pool import Pool
 from flower.database.store import Store
 from flower.database.store.workers import Worker
 from flower.engine.backoff import Backoff
-from flower.engine.dispatcher import Dispatcher
+from flower.engine.dispatcher import Dispatcher, lanes
 from flower.engine.heartbeat import Heartbeat, Lease
 from flower.engine.runner import Runner
 from flower.engine.stopping import Stop
@@ -57,7 +57,7 @@ class Life:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self.worker_id = uuid4()
-        self._pool = Pool(plan.url, role="engine", schema=plan.schema, worker=str(self.worker_id), size=2)
+        self._pool = Pool(plan.url, role="engine", schema=plan.schema, worker=str(self.worker_id), size=lanes(plan.slots) + 1)
         self._store = Store(self._pool)
         self._runner = Runner(plan.registry, threads=plan.slots)
         self._dispatcher = Dispatcher(store=self._store, worker=self.worker_id, runner=self._runner, slots=plan.slots)

@@ -69,7 +69,7 @@ class Living:
 async def living(
     url: str,
     *functions: Callable[..., Any],
-    slots: int = 10,
+    slots: int = 20,
     lease: Lease = LEASE,
     probe_seconds: float = PROBE_SECONDS,
     grace_seconds: float = 0,

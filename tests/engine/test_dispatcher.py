@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from flower import context
 from flower.database.pool import Connection, connect
@@ -114,7 +115,7 @@ async def test_a_failing_task_is_suspended_with_its_error_its_dependents_wait_an
     assert (tasks[1]["error"], tasks[1]["result"], tasks[1]["attempt"]) == (None, "-1", 2)
 
 
-@pytest.mark.parametrize("slots", [1, 7])
+@pytest.mark.parametrize("slots", [1, 7, 20, 41])
 async def test_no_more_run_at_once_than_there_are_slots_and_not_fewer(database_url: str, connection: Connection, slots: int) -> None:
     crowd = Crowd()
 
@@ -122,9 +123,24 @@ async def test_no_more_run_at_once_than_there_are_slots_and_not_fewer(database_u
         await crowd.visit()
 
     async with living(database_url, visit, slots=slots):
-        await insert(connection, "visit", count=80)
+        await insert(connection, "visit", count=200)
         await ended(connection)
     assert crowd.most == slots
+
+
+async def test_what_one_lane_has_just_claimed_is_no_stray_for_the_other(database_url: str, connection: Connection) -> None:
+    async def work() -> None:
+        await asyncio.sleep(0.001)
+
+    async with living(database_url, work, slots=20) as worker:
+        with capture_logs() as logs:
+            await insert(connection, "work", count=2_000)
+            while 0 in {row["status"] for row in await rows(connection)}:
+                worker.life._dispatcher.doubt()
+                await asyncio.sleep(0.001)
+            tasks = await ended(connection)
+    assert {(task["status"], task["attempt"]) for task in tasks} == {(3, 1)}
+    assert "claim.handed_back" not in {log["event"] for log in logs}
 
 
 async def test_a_def_that_blocks_its_thread_keeps_nobody_from_running(database_url: str, connection: Connection) -> None:
