@@ -54,20 +54,22 @@ BEGIN
         INSERT INTO kr_task_edge (task_flow_id, parent_seq, task_exec_seq, by_hand)
             SELECT f, e.parent, e.child, false FROM unnest(new_) f CROSS JOIN unnest(graph.children, graph.parents) e (child, parent);
     END IF;
-    WITH step AS MATERIALIZED (
-        SELECT d.task_seq, d.task_priority, d.program, d.limits, row_number() OVER (ORDER BY d.task_seq)::integer AS n,
+    WITH numbered AS (
+        SELECT d.*, row_number() OVER (ORDER BY d.task_seq)::integer AS n FROM ms_task_definition d WHERE d.task_id = workflow),
+    step AS MATERIALIZED (
+        SELECT d.n, nullif(graph.firsts[d.n], 0)::numeric AS first, graph.depths[d.n] AS depth, d.task_seq, d.task_priority, d.program, d.limits,
             coalesce(d.name, left(d.program || coalesce('-' || nullif(row_number() OVER (PARTITION BY d.program, d.name IS NULL ORDER BY d.task_seq), 1), ''), 256)) AS name,
             kr_own_parameters(ARRAY[[d.param1_key, d.param1_value], [d.param2_key, d.param2_value], [d.param3_key, d.param3_value],
                 [d.param4_key, d.param4_value], [d.param5_key, d.param5_value]]::text[], d.parameters) AS own
-        FROM ms_task_definition d WHERE d.task_id = workflow)
+        FROM numbered d)
     INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, task_priority, parameters, registered_ts,
             name, program, run_after, limits, rank, waits_seq, gate, waits_for)
-        SELECT o.id, s.n, coalesce(graph.firsts[s.n], -1), workflow, s.task_seq, 0, coalesce(o.priority, s.task_priority),
+        SELECT o.id, s.n, coalesce(s.first, -1), workflow, s.task_seq, 0, coalesce(o.priority, s.task_priority),
             (s.own || CASE WHEN o.given = '{}' THEN '{}' ELSE kr_given_to(s.program, s.own, o.given, known) END)::json, now_,
-            s.name, s.program, o.run_at, s.limits, -graph.depths[s.n], graph.firsts[s.n],
+            s.name, s.program, o.run_at, s.limits, -s.depth, s.first,
             nullif(nullif(g.gate, 'pause'), 'program'), CASE g.gate WHEN 'limit' THEN g.waits_for END
         FROM unnest(ids, priorities, times, givens) o (id, priority, run_at, given) CROSS JOIN step s
-            CROSS JOIN LATERAL kr_gate(graph.firsts[s.n]::numeric, o.run_at, workflow, s.program, s.limits) g
+            CROSS JOIN LATERAL kr_gate(s.first, o.run_at, workflow, s.program, s.limits) g
         WHERE o.id = ANY (new_);
     IF what.limited THEN
         INSERT INTO kr_recount (kind, name)
@@ -167,8 +169,8 @@ BEGIN
         WHERE own ? g.key OR g.key = ANY (takes) OR (takes IS NULL AND g.key <> ALL (known))), '{}');
 END $$;
 
--- The edges of a definition as parallel arrays of step numbers (1..n in the order of task_seq); and of each step its first parent and its
--- depth, the longest path from a root. chained: each depends on the one before. Refuses an unknown dependency and a circle.
+-- The edges of a definition as parallel arrays of step numbers (1..n in the order of task_seq); and of each step its first parent (0: it has
+-- none) and its depth, the longest path from a root. chained: each depends on the one before. Refuses an unknown dependency and a circle.
 CREATE OR REPLACE FUNCTION kr_graph(workflow text, steps integer, chained boolean,
     OUT children integer[], OUT parents integer[], OUT firsts integer[], OUT depths integer[]) LANGUAGE plpgsql AS $$
 DECLARE
@@ -176,7 +178,7 @@ DECLARE
     changed boolean := true;
 BEGIN
     IF chained THEN
-        SELECT array_agg(n) FILTER (WHERE n > 1), array_agg(n - 1) FILTER (WHERE n > 1), array_agg(nullif(n - 1, 0)), array_agg(n - 1)
+        SELECT array_agg(n) FILTER (WHERE n > 1), array_agg(n - 1) FILTER (WHERE n > 1), array_agg(n - 1), array_agg(n - 1)
             INTO children, parents, firsts, depths FROM generate_series(1, steps) n;
         RETURN;
     END IF;
@@ -193,7 +195,7 @@ BEGIN
             WHERE d.task_id = workflow AND NOT EXISTS (SELECT FROM ms_task_definition p WHERE p.task_id = workflow AND p.task_seq = x) LIMIT 1;
         PERFORM kr_refuse(format('steps[%s].dependsOn', odd.task_seq), format('the workflow has no step %s', coalesce(odd.x::text, 'NULL')));
     END IF;
-    firsts := array_fill(NULL::integer, ARRAY[steps]);
+    firsts := array_fill(0, ARRAY[steps]);          -- not NULL: an array with NULLs is read from its beginning each time
     FOR i IN REVERSE coalesce(cardinality(children), 0) .. 1 LOOP
         firsts[children[i]] := parents[i];
     END LOOP;
