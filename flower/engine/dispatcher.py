@@ -56,7 +56,7 @@ class Dispatcher:
     def ring(self) -> None:
         """Look: something may be claimable, or was changed by a hand."""
         self._shared.look.now()
-        max(self._lanes, key=lambda lane: lane.slots.free).ring()
+        max(self._lanes, key=lambda lane: lane.slots.has_room).ring()
 
     def ring_stop(self) -> None:
         """Ask which of the claims held here are gone: some running task was cancelled, taken away or set by hand."""
@@ -95,7 +95,7 @@ class Dispatcher:
     def _pass_on(self) -> None:
         # Whoever got all that it asked for may have left something for those that rest.
         for lane in self._lanes:
-            if lane.slots.free:
+            if lane.slots.has_room:
                 lane.ring()
 
     def _known(self) -> set[UUID]:

@@ -107,7 +107,7 @@ class Lane:
             if monotonic() >= self._start_over_at:
                 self._position, self._start_over_at = None, monotonic() + _START_OVER_SECONDS
             look, from_start = self._look.take(), self._position is None
-            slots, outcomes = self.slots.take() if self.is_open else 0, self._recorder.take()
+            slots, outcomes = await self.slots.take() if self.is_open else 0, self._recorder.take()
             answer = await self._send(outcomes, slots, look=look)
             self._settle_accounts(answer, outcomes)
             self.slots.give(slots - len(answer.claimed))

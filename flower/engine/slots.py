@@ -40,7 +40,7 @@ class Slots:
     """Room for *count* running tasks."""
 
     def __init__(self, *, count: int, runner: Runner, recorder: Recorder, ring: Callable[[], None]) -> None:
-        self._free = count
+        self._permits = asyncio.Semaphore(count)
         self._runner, self._recorder, self._ring = runner, recorder, ring
         self._held: dict[UUID, _Held] = {}
         # Claims that are gone: their outcome would be refused, so nobody sends it.
@@ -51,27 +51,31 @@ class Slots:
         return len(self._held)
 
     @property
-    def free(self) -> int:
-        """How many are free."""
-        return self._free
+    def has_room(self) -> bool:
+        """Whether `take` would get any."""
+        return not self._permits.locked()
 
-    def take(self) -> int:
-        """Take all that are free, and return how many."""
-        taken, self._free = self._free, 0
+    async def take(self) -> int:
+        """Take all permits that can be had without waiting, and return how many."""
+        taken = 0
+        while self.has_room:
+            await self._permits.acquire()
+            taken += 1
         return taken
 
     def give(self, count: int) -> None:
-        """Give *count* back that were taken and no task needed."""
-        self._free += count
+        """Give *count* permits back that no task needed."""
+        for _ in range(count):
+            self._permits.release()
 
     def start(self, claim: Claim) -> None:
-        """Run *claim* in a slot that was taken."""
+        """Run *claim* under a permit that was taken."""
         self._held[claim.claim_id] = _Held(claim, asyncio.create_task(self._attempt(claim)))
 
     def hand_back(self, claim: Claim) -> None:
-        """Return *claim* unharmed, and its slot, without having run it."""
+        """Return *claim* unharmed, and its permit, without having run it."""
         self._recorder.add(Outcome(claim, Status.WAIT, unharmed=True))
-        self._free += 1
+        self._permits.release()
         self._ring()
 
     def claims(self) -> list[Claim]:
@@ -129,7 +133,7 @@ class Slots:
             _say(outcome, seconds)
         # Held until the end was handed over, so that nobody takes the claim for a stray one.
         if self._held.pop(claim.claim_id, None) is not None:
-            self._free += 1
+            self._permits.release()
         self._ring()
 
     async def _ended(self, seconds: float, hurried: asyncio.Event | None = None) -> None:

@@ -27,11 +27,11 @@ async def test_an_exception_whose_own_attributes_raise_fails_its_task_and_gives_
     registry.add(Task(lie, "lie", "app.py:1", {}))
     recorder, rang = Recorder(), asyncio.Event()
     slots = Slots(count=1, runner=Runner(registry, threads=1), recorder=recorder, ring=rang.set)
-    assert slots.take() == 1
+    assert await slots.take() == 1
 
     slots.start(Claim("f", Decimal(1), "w", "lie", "lie", "{}", 1, uuid4()))
     async with asyncio.timeout(5):
         await rang.wait()
 
     assert [outcome.status for outcome in recorder.take()] == [Status.SUSPEND]
-    assert (len(slots), slots.take()) == (0, 1)
+    assert (len(slots), await slots.take()) == (0, 1)
