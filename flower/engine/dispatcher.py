@@ -11,9 +11,10 @@ from uuid import UUID
 
 from flower.core.model import Claim
 from flower.database.store import Store
+from flower.engine.accounts import Accounts
 from flower.engine.lane import Lane
 from flower.engine.runner import Reason, Runner
-from flower.engine.shared import Accounts, Look, Shared, Standing
+from flower.engine.shared import Look, Shared, Standing
 
 # A turn costs the database as much as twenty tasks: a smaller lane would mostly pay for its turns.
 _SMALLEST_LANE = 10
@@ -30,7 +31,9 @@ class Dispatcher:
     def __init__(self, *, store: Store, worker: UUID, runner: Runner, slots: int) -> None:
         self._shared = Shared(store, worker, runner, Standing(), Look(), Accounts(store, worker, self._known))
         many = lanes(slots)
-        self._lanes = [Lane(self._shared, slots=(slots + number) // many, on_full=self._pass_on, on_strays=self.ring_stop) for number in range(many)]
+        self._lanes = [
+            Lane(self._shared, slots=(slots + number) // many, on_full=self._pass_on, on_compared=self.ring_stop) for number in range(many)
+        ]
 
     @property
     def state(self) -> str:
@@ -56,7 +59,7 @@ class Dispatcher:
     def ring(self) -> None:
         """Look: something may be claimable, or was changed by a hand."""
         self._shared.look.now()
-        max(self._lanes, key=lambda lane: lane.slots.has_room).ring()
+        next((lane for lane in self._lanes if lane.slots.has_room), self._lanes[0]).ring()
 
     def ring_stop(self) -> None:
         """Ask which of the claims held here are gone: some running task was cancelled, taken away or set by hand."""
@@ -71,7 +74,9 @@ class Dispatcher:
     def doubt(self) -> None:
         """Look for work, and at what the table says that is held here."""
         self._shared.accounts.doubt()
-        self.ring()
+        self._shared.look.now()
+        for lane in self._lanes:
+            lane.ring()
 
     # A life.
 
@@ -93,7 +98,7 @@ class Dispatcher:
             lane.ring()
 
     def _pass_on(self) -> None:
-        # Whoever got all that it asked for may have left something for those that rest.
+        # A lane that is in a turn is rung, too: what came meanwhile it may have missed.
         for lane in self._lanes:
             if lane.slots.has_room:
                 lane.ring()

@@ -33,13 +33,13 @@ _log = log.get()
 class Lane:
     """Claims as many tasks as *slots* are free, runs them, and records how they ended.
 
-    *on_full* is called when it got all that it asked for, and *on_strays* when the table knew of more than all lanes do.
+    *on_full* is called when more may wait than it could take, and *on_compared* when the table was asked what this worker holds.
     """
 
-    def __init__(self, shared: Shared, *, slots: int, on_full: Callable[[], None], on_strays: Callable[[], None]) -> None:
+    def __init__(self, shared: Shared, *, slots: int, on_full: Callable[[], None], on_compared: Callable[[], None]) -> None:
         self._store, self._worker = shared.store, shared.worker
         self._standing, self._look, self._accounts = shared.standing, shared.look, shared.accounts
-        self._on_full, self._on_strays = on_full, on_strays
+        self._on_full, self._on_compared = on_full, on_compared
         self._recorder, self._bell = Recorder(), asyncio.Event()
         self.slots = Slots(count=slots, runner=shared.runner, recorder=self._recorder, ring=self._bell.set)
         self.is_open = True
@@ -57,9 +57,8 @@ class Lane:
 
     def ring_stop(self) -> None:
         """Ask which of the claims held here are gone."""
-        if self.slots:
-            self._must_check_claims = True
-            self._bell.set()
+        self._must_check_claims = True
+        self._bell.set()
 
     @property
     def unwritten(self) -> int:
@@ -84,7 +83,7 @@ class Lane:
             except (DatabaseLost, ConfigurationError, asyncpg.PostgresError) as error:
                 await self._stay(error, backoff)
                 continue
-            self._standing.back()
+            self._standing.back(self)
             backoff.reset()
             if not (self.is_open or self.slots or self._recorder):
                 return
@@ -101,13 +100,15 @@ class Lane:
 
     async def _turn(self) -> None:
         self._bell.clear()
-        async with self._accounts.turn(self._hand_back):
+        async with self._accounts.turn(self._adopt):
             if self._must_check_claims:
                 await self._check_claims()
             if monotonic() >= self._start_over_at:
                 self._position, self._start_over_at = None, monotonic() + _START_OVER_SECONDS
             look, from_start = self._look.take(), self._position is None
             slots, outcomes = await self.slots.take() if self.is_open else 0, self._recorder.take()
+            if not (slots or outcomes or look):
+                return  # rung while it filled
             answer = await self._send(outcomes, slots, look=look)
             self._settle_accounts(answer, outcomes)
             self.slots.give(slots - len(answer.claimed))
@@ -121,7 +122,7 @@ class Lane:
                 self._bell.set()
         elif slots or look:
             self._position = answer.position
-            if slots:
+            if self.is_open:
                 self._on_full()
         self._plan_rest(answer, looked=look)
 
@@ -177,11 +178,11 @@ class Lane:
 
     # What the table says of our claims.
 
-    def _hand_back(self, strays: list[Claim]) -> None:
+    def _adopt(self, strays: list[Claim]) -> None:
         for claim in strays:
             _log.warning("claim.handed_back", flow=claim.flow_id, seq=str(claim.seq), program=claim.program)
             self._recorder.add(Outcome(claim, Status.WAIT, unharmed=True))
-        self._on_strays()
+        self._on_compared()
 
     async def _check_claims(self) -> None:
         """Stop the tasks whose claim is gone."""
@@ -202,8 +203,8 @@ class Lane:
                 # A value, or somebody's trigger or constraint, refuses one row: the next call finds out which, and does the rest.
                 self._careful = True
                 return
-            self._standing.failed(error)
+            self._standing.failed(self, error)
         else:
-            self._standing.lost(error)
+            self._standing.lost(self, error)
         self._accounts.doubt()
         await backoff.pause()

@@ -1,10 +1,7 @@
-"""What the lanes of one worker share: how it stands with the database, when to look, and which claims are known."""
+"""What the lanes of one worker share: how it stands with the database, when to look, which claims are known."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
 from uuid import UUID
@@ -13,9 +10,9 @@ import asyncpg
 
 from flower.core import log
 from flower.core.errors import FlowerError
-from flower.core.model import Claim
 from flower.database.errors import refusal
 from flower.database.store import Store
+from flower.engine.accounts import Accounts
 from flower.engine.runner import Runner
 
 # While busy, what hands changed is looked at this often at most: each look costs, and decays under a held snapshot.
@@ -25,27 +22,31 @@ _log = log.get()
 
 
 class Standing:
-    """How the worker stands with its database: `ok` or a sentence. Whichever lane notices first, it is said once."""
+    """How the worker stands with its database: `ok`, or a sentence from a lane that is in trouble. What befalls all of them is said once."""
 
     def __init__(self) -> None:
-        self.state = "ok"
+        self._troubles: dict[object, str] = {}
 
-    def lost(self, error: FlowerError) -> None:
-        """Note that the database cannot be reached."""
-        if self.state == "ok":
+    @property
+    def state(self) -> str:
+        """`ok` or a sentence."""
+        return next(iter(self._troubles.values()), "ok")
+
+    def lost(self, lane: object, error: FlowerError) -> None:
+        """Note that *lane* cannot reach the database."""
+        if not self._troubles:
             _log.warning("database.lost", message=str(error))
-        self.state = str(error)
+        self._troubles[lane] = str(error)
 
-    def failed(self, error: asyncpg.PostgresError) -> None:
-        """Note that the database refuses a turn, and goes on refusing it."""
-        self.state = refusal(error)
-        _log.error("cycle.failed", message=self.state)
+    def failed(self, lane: object, error: asyncpg.PostgresError) -> None:
+        """Note that the database refuses a turn of *lane*, and goes on refusing it."""
+        self._troubles[lane] = refusal(error)
+        _log.error("cycle.failed", message=self._troubles[lane])
 
-    def back(self) -> None:
-        """Note that a turn went well."""
-        if self.state != "ok":
+    def back(self, lane: object) -> None:
+        """Note that a turn of *lane* went well."""
+        if self._troubles.pop(lane, "") and not self._troubles:
             _log.info("database.back")
-            self.state = "ok"
 
 
 class Look:
@@ -65,43 +66,6 @@ class Look:
             return False
         self.due_at = now + LOOK_SECONDS
         return True
-
-
-class Accounts:
-    """Finds tasks that the table says this worker holds and it does not: the answer to a claim was lost.
-
-    *known*: the claims that run here or whose outcome waits to be written.
-    """
-
-    def __init__(self, store: Store, worker: UUID, known: Callable[[], set[UUID]]) -> None:
-        self._store, self._worker, self._known = store, worker, known
-        self._are_in_doubt = False
-        self._door, self._turns, self._quiet = asyncio.Lock(), 0, asyncio.Event()
-        self._quiet.set()
-
-    def doubt(self) -> None:
-        """Compare with the table before the next turn."""
-        self._are_in_doubt = True
-
-    @asynccontextmanager
-    async def turn(self, on_strays: Callable[[list[Claim]], None]) -> AsyncIterator[None]:
-        """Let a turn be under way, after a comparison if one is due: *on_strays* gets what nobody here knows of."""
-        async with self._door:
-            if self._are_in_doubt:
-                # What a turn has claimed is in the table before it is known here.
-                await self._quiet.wait()
-                held = await self._store.workers.held(self._worker)
-                known = self._known()
-                self._are_in_doubt = False
-                on_strays([claim for claim in held if claim.claim_id not in known])
-            self._turns += 1
-            self._quiet.clear()
-        try:
-            yield
-        finally:
-            self._turns -= 1
-            if not self._turns:
-                self._quiet.set()
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ class Slots:
     """Room for *count* running tasks."""
 
     def __init__(self, *, count: int, runner: Runner, recorder: Recorder, ring: Callable[[], None]) -> None:
-        self._permits = asyncio.Semaphore(count)
+        self._count, self._permits = count, asyncio.Semaphore(count)
         self._runner, self._recorder, self._ring = runner, recorder, ring
         self._held: dict[UUID, _Held] = {}
         # Claims that are gone: their outcome would be refused, so nobody sends it.
@@ -52,13 +52,13 @@ class Slots:
 
     @property
     def has_room(self) -> bool:
-        """Whether `take` would get any."""
-        return not self._permits.locked()
+        """Whether more could run than do, those counted that a turn under way may fill."""
+        return len(self._held) < self._count
 
     async def take(self) -> int:
         """Take all permits that can be had without waiting, and return how many."""
         taken = 0
-        while self.has_room:
+        while not self._permits.locked():
             await self._permits.acquire()
             taken += 1
         return taken

@@ -19,7 +19,6 @@ DECLARE
 BEGIN
     SELECT w.programs, ARRAY(SELECT p.task_id FROM ms_pause p), EXISTS (SELECT FROM kr_worker o WHERE NOT o.programs <@ w.programs),
             EXISTS (SELECT FROM kr_task_stat q WHERE q.exec_status = 0 AND q.gate = 'slot' AND q.crashes >= 2)
-            AND NOT EXISTS (SELECT FROM kr_task_stat r WHERE r.exec_status = 1 AND r.worker_id = worker AND r.crashes >= 2)
         INTO mine, paused, by_program, suspects FROM kr_worker w WHERE w.worker_id = worker;
     IF NOT FOUND THEN
         RETURN;                                  -- this worker was given up for lost: it may not start anything
@@ -50,15 +49,18 @@ BEGIN
                 ORDER BY q.run_order, q.rank, q.task_exec_seq, q.task_flow_id LIMIT slots);
         END IF;
     END IF;
-    IF suspects THEN
-        is_full := cardinality(rows_) >= slots;
-        suspect := ARRAY(
-            SELECT q.ctid FROM kr_task_stat q
-            WHERE q.exec_status = 0 AND q.gate = 'slot' AND q.crashes >= 2 AND q.program = ANY (mine) AND q.task_id <> ALL (paused)
-                AND (NOT is_full OR q.run_order < (SELECT l.run_order FROM kr_task_stat l WHERE l.ctid = rows_[slots]))
-            ORDER BY q.run_order, q.task_exec_seq, q.task_flow_id LIMIT 1 FOR UPDATE SKIP LOCKED);
-        IF cardinality(suspect) > 0 THEN         -- while all slots are wanted it takes the place of the last one
-            rows_ := rows_[: slots - 1] || suspect;
+    -- two lanes of the worker may claim at once: only one of them takes a suspect, and looks with a snapshot of after the other
+    IF suspects AND pg_try_advisory_xact_lock(hashtextextended(worker::text, 0)) THEN
+        IF NOT EXISTS (SELECT FROM kr_task_stat r WHERE r.exec_status = 1 AND r.worker_id = worker AND r.crashes >= 2) THEN
+            is_full := cardinality(rows_) >= slots;
+            suspect := ARRAY(
+                SELECT q.ctid FROM kr_task_stat q
+                WHERE q.exec_status = 0 AND q.gate = 'slot' AND q.crashes >= 2 AND q.program = ANY (mine) AND q.task_id <> ALL (paused)
+                    AND (NOT is_full OR q.run_order < (SELECT l.run_order FROM kr_task_stat l WHERE l.ctid = rows_[slots]))
+                ORDER BY q.run_order, q.task_exec_seq, q.task_flow_id LIMIT 1 FOR UPDATE SKIP LOCKED);
+            IF cardinality(suspect) > 0 THEN         -- while all slots are wanted it takes the place of the last one
+                rows_ := rows_[: slots - 1] || suspect;
+            END IF;
         END IF;
     END IF;
     IF careful THEN

@@ -5,7 +5,13 @@ CREATE OR REPLACE FUNCTION kr_record(flows text[], seqs numeric[], claims uuid[]
     delays double precision[], unharmed boolean[],
     OUT wflows text[], OUT wseqs numeric[], OUT wclaims uuid[], OUT wstatuses numeric[], OUT names text[]) LANGUAGE plpgsql AS $$
 DECLARE
-    earlier kr_task_attempt[];
+    back     text[];          -- of what goes back to wait the attempt is kept: few do, and a statement that writes nothing costs all the same
+    back_seq numeric[];
+    attempts integer[];
+    whys     text[];
+    starts   timestamptz[];
+    errors   text[];
+    workers  uuid[];
 BEGIN
     WITH held AS MATERIALIZED (
         SELECT t.ctid AS row_, t.attempt, t.started_ts, t.worker_id, g.*
@@ -17,18 +23,21 @@ BEGIN
             result       = CASE WHEN h.status = 3 THEN h.payload::jsonb END,
             error        = CASE WHEN h.status <> 3 AND NOT h.unharmed THEN h.payload::jsonb END,
             run_after    = CASE WHEN h.status = 0 AND h.delay > 0 THEN clock_timestamp() + make_interval(secs => h.delay) END,
-            started_ts   = CASE WHEN h.status <> 0 THEN h.started_ts END,
+            started_ts   = CASE WHEN h.status <> 0 THEN t.started_ts END,
             finished_ts  = CASE WHEN h.status IN (3, 9) THEN clock_timestamp() END,
             suspended_ts = CASE WHEN h.status = 2 THEN clock_timestamp() END,
             tries        = greatest(t.tries, -2147483647) - h.unharmed::integer
         FROM held h WHERE t.ctid = h.row_
-        RETURNING t.task_flow_id, t.task_exec_seq, h.c, t.exec_status, t.limits, CASE t.exec_status WHEN 0 THEN
-            ROW(t.task_flow_id, t.task_exec_seq, h.attempt, 0, h.outcome, h.started_ts, clock_timestamp(), NULL, h.payload::jsonb, h.worker_id)::kr_task_attempt END AS earlier)
+        RETURNING t.task_flow_id, t.task_exec_seq, h.c, t.exec_status, t.limits, t.outcome, h.attempt, h.started_ts, h.payload, h.worker_id)
     SELECT array_agg(w.task_flow_id::text), array_agg(w.task_exec_seq), array_agg(w.c), array_agg(w.exec_status),
-        array_agg(w.earlier) FILTER (WHERE w.exec_status = 0),
-        CASE WHEN bool_or(w.limits IS NOT NULL) THEN (SELECT array_agg(DISTINCT n) FROM written x CROSS JOIN unnest(x.limits) n) END
-        INTO wflows, wseqs, wclaims, wstatuses, earlier, names FROM written w;
-    IF earlier IS NOT NULL THEN          -- few go back: a statement that writes nothing costs all the same
-        INSERT INTO kr_task_attempt SELECT * FROM unnest(earlier);
+        CASE WHEN bool_or(w.limits IS NOT NULL) THEN (SELECT array_agg(DISTINCT n) FROM written x CROSS JOIN unnest(x.limits) n) END,
+        array_agg(w.task_flow_id) FILTER (WHERE w.exec_status = 0), array_agg(w.task_exec_seq) FILTER (WHERE w.exec_status = 0),
+        array_agg(w.attempt) FILTER (WHERE w.exec_status = 0), array_agg(w.outcome) FILTER (WHERE w.exec_status = 0),
+        array_agg(w.started_ts) FILTER (WHERE w.exec_status = 0), array_agg(w.payload) FILTER (WHERE w.exec_status = 0), array_agg(w.worker_id) FILTER (WHERE w.exec_status = 0)
+        INTO wflows, wseqs, wclaims, wstatuses, names, back, back_seq, attempts, whys, starts, errors, workers FROM written w;
+    IF back IS NOT NULL THEN
+        INSERT INTO kr_task_attempt (task_flow_id, task_exec_seq, attempt, exec_status, outcome, started_ts, error, worker_id)
+            SELECT b.flow, b.seq, b.attempt, 0, b.why, b.start, b.error::jsonb, b.worker
+            FROM unnest(back, back_seq, attempts, whys, starts, errors, workers) b (flow, seq, attempt, why, start, error, worker);
     END IF;
 END $$;

@@ -8,7 +8,7 @@ CREATE OR REPLACE FUNCTION kr_register(workflow text, givens jsonb[], options js
 LANGUAGE plpgsql SET search_path FROM CURRENT SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
-    now_       timestamptz := clock_timestamp();      -- one for all tasks: within a flow their depth decides who goes first
+    now_       timestamptz := clock_timestamp();      -- one for all tasks of a flow: among them their depth decides who goes first
     what       record;
     twice      text;
     known      text[];
@@ -41,41 +41,43 @@ BEGIN
 
     WITH made AS (
         INSERT INTO kr_flow_stat (task_flow_id, task_id, task_priority, registered_ts, idempotency_key, request)
-            SELECT o.id, workflow, coalesce(o.priority, what.priority), now_, o.key,
+            SELECT o.id, workflow, coalesce(o.priority, what.priority), now_ + o.n * interval '1 microsecond', o.key,
                 CASE WHEN o.key IS NOT NULL THEN jsonb_build_object('parameters', o.given, 'options', o.wish - 'idempotencyKey') END
-            FROM unnest(ids, keys, priorities, givens, options) o (id, key, priority, given, wish)
+            FROM unnest(ids, keys, priorities, givens, options) WITH ORDINALITY o (id, key, priority, given, wish, n)
             ORDER BY o.key                              -- two who send the same keys wait for each other in one order
             ON CONFLICT (task_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
             RETURNING task_flow_id)
     SELECT array_agg(m.task_flow_id::text) INTO new_ FROM made m;
 
-    SELECT * INTO graph FROM kr_graph(workflow, what.steps::integer, what.chained);
-    IF cardinality(graph.children) > 0 THEN
-        INSERT INTO kr_task_edge (task_flow_id, parent_seq, task_exec_seq, by_hand)
-            SELECT f, e.parent, e.child, false FROM unnest(new_) f CROSS JOIN unnest(graph.children, graph.parents) e (child, parent);
+    IF new_ IS NOT NULL THEN
+        SELECT * INTO graph FROM kr_graph(workflow, what.steps::integer, what.chained);
+        IF cardinality(graph.children) > 0 THEN
+            INSERT INTO kr_task_edge (task_flow_id, parent_seq, task_exec_seq, by_hand)
+                SELECT f, e.parent, e.child, false FROM unnest(new_) f CROSS JOIN unnest(graph.children, graph.parents) e (child, parent);
+        END IF;
+        WITH numbered AS (
+            SELECT d.*, row_number() OVER (ORDER BY d.task_seq)::integer AS n FROM ms_task_definition d WHERE d.task_id = workflow),
+        step AS MATERIALIZED (
+            SELECT d.n, nullif(graph.firsts[d.n], 0)::numeric AS first, graph.depths[d.n] AS depth, d.task_seq, d.task_priority, d.program, d.limits,
+                coalesce(d.name, left(d.program || coalesce('-' || nullif(row_number() OVER (PARTITION BY d.program, d.name IS NULL ORDER BY d.task_seq), 1), ''), 256)) AS name,
+                kr_own_parameters(ARRAY[[d.param1_key, d.param1_value], [d.param2_key, d.param2_value], [d.param3_key, d.param3_value],
+                    [d.param4_key, d.param4_value], [d.param5_key, d.param5_value]]::text[], d.parameters) AS own
+            FROM numbered d)
+        INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, task_priority, parameters, registered_ts,
+                name, program, run_after, limits, rank, waits_seq, gate, waits_for)
+            SELECT o.id, s.n, coalesce(s.first, -1), workflow, s.task_seq, 0, coalesce(o.priority, s.task_priority),
+                (s.own || CASE WHEN o.given = '{}' THEN '{}' ELSE kr_given_to(s.program, s.own, o.given, known) END)::json, now_ + o.n * interval '1 microsecond',
+                s.name, s.program, o.run_at, s.limits, -s.depth, s.first,
+                nullif(nullif(g.gate, 'pause'), 'program'), CASE g.gate WHEN 'limit' THEN g.waits_for END
+            FROM unnest(ids, priorities, times, givens) WITH ORDINALITY o (id, priority, run_at, given, n) CROSS JOIN step s
+                CROSS JOIN LATERAL kr_gate(s.first, o.run_at, workflow, s.program, s.limits) g
+            WHERE o.id = ANY (new_);
+        IF what.limited THEN
+            INSERT INTO kr_recount (kind, name)
+                SELECT DISTINCT 'limit', l FROM ms_task_definition d CROSS JOIN unnest(d.limits) l WHERE d.task_id = workflow;
+        END IF;
+        PERFORM pg_notify('flower', '');
     END IF;
-    WITH numbered AS (
-        SELECT d.*, row_number() OVER (ORDER BY d.task_seq)::integer AS n FROM ms_task_definition d WHERE d.task_id = workflow),
-    step AS MATERIALIZED (
-        SELECT d.n, nullif(graph.firsts[d.n], 0)::numeric AS first, graph.depths[d.n] AS depth, d.task_seq, d.task_priority, d.program, d.limits,
-            coalesce(d.name, left(d.program || coalesce('-' || nullif(row_number() OVER (PARTITION BY d.program, d.name IS NULL ORDER BY d.task_seq), 1), ''), 256)) AS name,
-            kr_own_parameters(ARRAY[[d.param1_key, d.param1_value], [d.param2_key, d.param2_value], [d.param3_key, d.param3_value],
-                [d.param4_key, d.param4_value], [d.param5_key, d.param5_value]]::text[], d.parameters) AS own
-        FROM numbered d)
-    INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, task_priority, parameters, registered_ts,
-            name, program, run_after, limits, rank, waits_seq, gate, waits_for)
-        SELECT o.id, s.n, coalesce(s.first, -1), workflow, s.task_seq, 0, coalesce(o.priority, s.task_priority),
-            (s.own || CASE WHEN o.given = '{}' THEN '{}' ELSE kr_given_to(s.program, s.own, o.given, known) END)::json, now_,
-            s.name, s.program, o.run_at, s.limits, -s.depth, s.first,
-            nullif(nullif(g.gate, 'pause'), 'program'), CASE g.gate WHEN 'limit' THEN g.waits_for END
-        FROM unnest(ids, priorities, times, givens) o (id, priority, run_at, given) CROSS JOIN step s
-            CROSS JOIN LATERAL kr_gate(s.first, o.run_at, workflow, s.program, s.limits) g
-        WHERE o.id = ANY (new_);
-    IF what.limited THEN
-        INSERT INTO kr_recount (kind, name)
-            SELECT DISTINCT 'limit', l FROM ms_task_definition d CROSS JOIN unnest(d.limits) l WHERE d.task_id = workflow;
-    END IF;
-    PERFORM pg_notify('flower', '');
 
     FOR i IN 1 .. cardinality(ids) LOOP
         n := i;

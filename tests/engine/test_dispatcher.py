@@ -326,3 +326,33 @@ async def test_a_row_with_an_odd_number_does_not_stop_its_neighbours(database_ur
         assert {task["status"] for task in await ended(connection, "odd") if task["task_exec_seq"] in {1, 2, 3, 4}} == {3}
         assert len(worker.lives) == 1
     assert len(await rows(connection, "odd")) == 5
+
+
+async def test_what_comes_while_the_only_lane_with_room_is_in_a_turn_starts_after_it(database_url: str, connection: Connection) -> None:
+    begun: list[str] = []
+    go_on = asyncio.Event()
+
+    async def hold() -> None:
+        begun.append(where())
+        await go_on.wait()
+
+    async with living(database_url, hold, slots=20, probe_seconds=NO_PROBE_SECONDS) as worker:
+        await insert(connection, "hold", flow="first", count=10)
+        await until(lambda: len(begun) == 10 and all(lane._rest_until is None for lane in worker.life._dispatcher._lanes))
+        turn, is_done, may_answer = worker.life._store.cycle.turn, asyncio.Event(), asyncio.Event()
+
+        async def answered_late(*values: Any, **named: Any) -> Any:
+            answer = await turn(*values, **named)
+            is_done.set()
+            await may_answer.wait()
+            return answer
+
+        worker.life._store.cycle.turn = answered_late  # type: ignore[method-assign]
+        await insert(connection, "hold", flow="second")
+        await set_within(is_done)
+        await insert(connection, "hold", flow="third")
+        await asyncio.sleep(0.1)  # its bell has rung by now
+        may_answer.set()
+        await until(lambda: "third/1" in begun, seconds=2)
+        go_on.set()
+        await ended(connection, "third")

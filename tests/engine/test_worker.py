@@ -15,7 +15,6 @@ from structlog.testing import capture_logs
 from flower.database import listener, pool
 from flower.database.pool import Connection, connect
 from flower.database.queries import query
-from flower.engine.shared import LOOK_SECONDS
 from tests.engine.living import LEASE, NO_PROBE_SECONDS, ended, insert, living, rows, set_within, stands, until
 
 
@@ -75,7 +74,7 @@ async def test_an_idle_worker_sends_nothing_but_beat_sweep_and_probe(
         await insert(connection, "work")
         await stands(connection, 3)
         await until(lambda: worker.life._listener.state == "ok" and len(sent) > 20)
-        await asyncio.sleep(6 * LOOK_SECONDS)  # each lane looks once more before it rests
+        await until(lambda: all(lane._rest_until is None for lane in worker.life._dispatcher._lanes))
         began_at = time.monotonic()
         sent.clear()
         await until(lambda: time.monotonic() - began_at > 2)

@@ -16,6 +16,7 @@ import pytest
 from flower.core.model import Claim, Outcome
 from flower.core.status import Status
 from flower.database.pool import Connection, Pool
+from flower.database.queries import query
 from tests.sql.engine import Engine, define, edge, gates, put, row, seqs, statuses, write
 
 # Far less than a session of a user's may hold a lock, far more than a cycle takes on a busy machine.
@@ -576,3 +577,33 @@ async def test_what_a_worker_holds_by_the_table_is_what_it_claimed(engine: Engin
     held = await engine.store.workers.held(engine.worker_id)
 
     assert {claim.claim_id for claim in held} == {claim.claim_id for claim in claims}
+
+
+async def test_two_lanes_of_a_worker_do_not_take_a_suspect_each(pool: Pool, connection: Connection) -> None:
+    for seq in (1, 2):
+        await write(connection, "f", seq)
+    await lose(pool, connection, 2)
+    engine = await Engine(pool).enroll("Ok")
+    await engine.look()
+    no_outcomes: list[object] = [[]] * 8
+
+    async with connection.transaction():
+        look, careful, from_start = False, False, [None] * 4
+        rows = await connection.fetch(query("cycle"), engine.worker_id, *no_outcomes, 5, look, careful, *from_start)
+        assert [row["seq"] for row in rows] == [1]
+        assert (await engine.turn(slots=5)).claimed == ()
+
+    assert (await engine.turn(slots=5)).claimed == ()
+
+
+async def test_an_attempt_is_kept_also_where_somebody_added_a_column_to_its_table(pool: Pool, connection: Connection) -> None:
+    await write(connection, "f", 1)
+    await connection.execute("ALTER TABLE kr_task_attempt ADD COLUMN note text")
+    engine = await Engine(pool).enroll("Ok")
+
+    await engine.turn([Outcome(await engine.one(), Status.WAIT, unharmed=True)])
+
+    kept = await connection.fetchrow("SELECT * FROM kr_task_attempt")
+    assert kept is not None
+    assert (kept["task_flow_id"], kept["attempt"], kept["exec_status"], kept["worker_id"]) == ("f", 1, 0, engine.worker_id)
+    assert kept["started_ts"] is not None
