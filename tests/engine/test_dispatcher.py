@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -339,8 +340,9 @@ async def test_what_comes_while_the_only_lane_with_room_is_in_a_turn_starts_afte
     async with living(database_url, hold, slots=20, probe_seconds=NO_PROBE_SECONDS) as worker:
         lanes = worker.life._dispatcher._lanes
         while lanes[0].slots.has_room:
-            await insert(connection, "hold", flow=f"first {len(begun)}")
-            await until(lambda: len(begun) == len(lanes[0].slots) + len(lanes[1].slots))
+            flow = f"first {len(begun)}"
+            await insert(connection, "hold", flow=flow)
+            await until(partial(begun.__contains__, f"{flow}/1"))
         await until(lambda: all(lane._rest_until is None for lane in lanes))
         assert [lane.slots.has_room for lane in lanes] == [False, True]
         turn, is_done, may_answer = worker.life._store.cycle.turn, asyncio.Event(), asyncio.Event()
