@@ -217,7 +217,8 @@ async def test_a_worker_that_is_cut_off_stops_its_tasks_before_its_lease_ends(
             return
         (task,) = await stands(connection, 3, seconds=20)
         assert worker.id != first
-    assert (task["result"], task["attempt"]) == ("2", 2)
+    # a claim of the old life may have lain in the route, and is handed back unharmed
+    assert (task["result"], task["tries"]) == ("2", 1)
 
 
 @pytest.mark.parametrize("role", ["engine", "heartbeat", "listener"])
