@@ -2,13 +2,14 @@
 
 General layout, one way down, nothing imports upward:
 
-    cli  app  web  engine  database  programs  sdk  core
+    cli  app  client  web  engine  database  programs  sdk  core
 
 The SQL that does the bookkeeping stands in the top-level folder sql/, which is the package flower.sql once installed.
 """
 
 from __future__ import annotations
 
-from flower.sdk import context, task
+from flower.core.errors import FlowFailed
+from flower.sdk import Flow, context, start, start_sync, task, workflow
 
-__all__ = ["context", "task"]
+__all__ = ["Flow", "FlowFailed", "context", "start", "start_sync", "task", "workflow"]

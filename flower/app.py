@@ -11,7 +11,9 @@ from pathlib import Path
 
 from aiohttp import web
 
+from flower.client import STARTER
 from flower.core import log
+from flower.core.definition import LEFT_ALONE
 from flower.core.errors import DatabaseLost, EngineCancelled, FlowerError
 from flower.core.model import Readiness
 from flower.core.settings import Settings
@@ -40,6 +42,7 @@ async def serve(settings: Settings, *, url: str, folder: Path | None = None, htt
     Raises ConfigurationError where waiting would not help.
     """
     stop = Stop()
+    STARTER.use(url, settings.schema_name)
     http_program.configure(settings.http_allow, is_local=settings.is_local)
     asyncio.get_running_loop().set_task_factory(contained)  # type: ignore[arg-type]  # typeshed wants a generator, too
     try:
@@ -54,6 +57,27 @@ async def serve(settings: Settings, *, url: str, folder: Path | None = None, htt
                         await http_program.close()
     except asyncio.CancelledError:
         raise EngineCancelled from None
+
+
+@asynccontextmanager
+async def working(settings: Settings, *, url: str) -> AsyncIterator[None]:
+    """Run tasks while inside, in this process and without an HTTP interface; the code of our workflows goes over whatever is written there."""
+    STARTER.use(url, settings.schema_name)
+    http_program.configure(settings.http_allow, is_local=settings.is_local)
+    asyncio.get_running_loop().set_task_factory(contained)  # type: ignore[arg-type]  # as above
+    stop, begun = Stop(), asyncio.Event()
+    async with Pool(url, role="api", schema=settings.schema_name) as pool:
+        work = asyncio.create_task(_Process(settings, pool, forced=True).work(stop, begun.set))
+        waiting = asyncio.create_task(begun.wait())
+        try:
+            await asyncio.wait((work, waiting), return_when=asyncio.FIRST_COMPLETED)
+            yield
+        finally:
+            waiting.cancel()
+            stop.ask()
+            await asyncio.wait((work,))
+            await http_program.close()
+            work.result()
 
 
 @contextmanager
@@ -80,13 +104,14 @@ def _signals(stop: Stop) -> Iterator[None]:
 class _Process:
     """What this process is at: migrating, living as a worker, or ending."""
 
-    def __init__(self, settings: Settings, pool: Pool) -> None:
-        self._settings, self._pool = settings, pool
+    def __init__(self, settings: Settings, pool: Pool, *, forced: bool = False) -> None:
+        self._settings, self._pool, self._forced = settings, pool, forced
         self._life: Life | None = None
 
     async def work(self, stop: Stop, begun: Callable[[], None]) -> None:
         if not await self._prepare(stop):
             return
+        await self._define()
         settings = self._settings
         plan = Plan(
             url=self._pool.url,
@@ -137,6 +162,16 @@ class _Process:
                 if applied:
                     _log.info("schema.migrated", applied=applied)
                 return
+
+    async def _define(self) -> None:
+        """Write the workflows of our modules, where nobody has written newer ones."""
+        workflows = Store(self._pool).workflows
+        for workflow in REGISTRY.workflows():
+            became = await workflows.define(workflow.definition, origin=workflow.place, code=True, forced=self._forced)
+            if became == "written":
+                _log.info("workflow.written", workflow=workflow.name, steps=len(workflow.definition.steps))
+            elif became != "current":
+                _log.warning("workflow.left_alone", workflow=workflow.name, reason=LEFT_ALONE[became])
 
 
 def _said_already() -> None:

@@ -66,10 +66,31 @@ MUTANTS = {
     ),
     "reconcile": Mutant(
         "the reconcile loop",
-        "flower/engine/dispatcher.py",
-        "        if self._must_reconcile:\n            await self._reconcile()\n",
-        "",
+        "flower/engine/accounts.py",
+        "            if self._are_in_doubt:\n",
+        "            if False:\n",
         ("tests/engine/test_faults.py",),
+    ),
+    "quiet": Mutant(
+        "the wait for the other lane before the claims are compared",
+        "flower/engine/accounts.py",
+        "                await self._quiet.wait()\n",
+        "",
+        ("tests/engine/test_dispatcher.py",),
+    ),
+    "suspects": Mutant(
+        "the lock that keeps two lanes from taking a suspect each",
+        "sql/functions/kr_claim.sql",
+        " AND pg_try_advisory_xact_lock(hashtextextended(worker::text, 0))",
+        "",
+        ("tests/sql/test_cycle.py",),
+    ),
+    "revise": Mutant(
+        "the lock of a workflow while it is worked out",
+        "sql/functions/kr_revise.sql",
+        "WHERE w.task_id = workflow FOR UPDATE;\n    DELETE FROM kr_changed_workflow",
+        "WHERE w.task_id = workflow;\n    DELETE FROM kr_changed_workflow",
+        ("tests/sql/test_workflows.py",),
     ),
 }
 

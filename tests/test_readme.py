@@ -29,7 +29,7 @@ def commands(title: str) -> list[str]:
 def test_what_the_readme_says_works(short_folder: Path) -> None:
     folder = short_folder / "readme"
     folder.mkdir()
-    (folder / "app.py").write_text(blocks("Your own tasks", "python")[0])
+    (folder / "app.py").write_text(blocks("Your own tasks, and a workflow in rows", "python")[0])
     with serving(folder, "app.py") as terminal:
         setup, hello, show, example, psql = commands("Two commands")
         assert setup == "make run"
@@ -39,9 +39,9 @@ def test_what_the_readme_says_works(short_folder: Path) -> None:
         assert psql.endswith("-m flower psql")
         assert terminal.query(blocks("Two commands", "sql")[0]).startswith("UPDATE")
 
-        serve, start = commands("Your own tasks")
+        serve, start = commands("Your own tasks, and a workflow in rows")
         assert serve == "make run ARGS=app.py"
-        terminal.query(blocks("Your own tasks", "sql")[0])
+        terminal.query(blocks("Your own tasks, and a workflow in rows", "sql")[0])
         assert "finish" in terminal.run(start)
 
         terminal.query("CREATE TABLE orders (id integer, state text)")

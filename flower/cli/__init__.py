@@ -12,7 +12,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from flower.cli import database, doctor, look, serve, show, start
+from flower.cli import code, database, doctor, look, serve, show, start
+from flower.cli import run as run_
 from flower.core.errors import ConfigurationError, FlowerError
 from flower.core.strict import is_clean
 
@@ -50,12 +51,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("serve")(serve.serve)
+app.command("run")(run_.run)
 app.command("start")(start.start)
 app.command("register", help="The same as start.")(start.start)
 app.command("workflows")(look.workflows)
 app.command("flows")(look.flows)
 app.command("show")(show.show)
 app.command("why")(look.why)
+app.command("define")(code.define)
+app.command("check")(code.check)
 app.command("migrate")(database.migrate)
 app.command("doctor")(doctor.doctor)
 app.command("psql", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(database.psql)

@@ -39,7 +39,7 @@ def print_flow(flow: Flow, tasks: Sequence[Task], *, as_json: bool) -> None:
         print_json(shapes.flow_with_tasks(flow, tasks))
         return
     failing = next((task for task in tasks if task.is_fault), None)
-    typer.echo(f"flow {escape(flow.flow_id)} of workflow {escape(flow.workflow)}: {status_of(flow)}{_when(flow)}")
+    typer.echo(f"flow {escape(flow.flow_id)} of workflow {escape(flow.workflow)}: {status_of(flow)}{_when(flow)}{_revision(flow)}")
     if failing is not None:
         _print_failing(failing, others=[task for task in tasks if task.is_fault and task is not failing])
     for task in tasks:
@@ -59,6 +59,10 @@ def _when(flow: Flow) -> str:
     if flow.finished_at is not None and flow.status in {Status.FINISH, Status.IGNORE}:
         return f" at {local(flow.finished_at)}, after {between(flow.registered_at, flow.finished_at)}"
     return f", registered at {local(flow.registered_at)}"
+
+
+def _revision(flow: Flow) -> str:
+    return "" if flow.revision is None else f" (revision {flow.revision})"
 
 
 def _print_failing(task: Task, others: Sequence[Task]) -> None:
@@ -81,6 +85,8 @@ def _failure(task: Task) -> Iterator[tuple[str, str]]:
     where, traceback = _of_error(task, "where"), _of_error(task, "traceback")
     if where:
         yield "where", where
+    if task.place:
+        yield "called", escape(task.place)
     yield "attempt", f"{task.attempt}, at {local(task.started_at)}" if task.started_at else str(task.attempt)
     yield "parameters", short(task.parameters, _LONGEST_VALUE)
     if traceback:

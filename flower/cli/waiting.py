@@ -35,7 +35,7 @@ DONE, FAULT, PERSON = 0, 1, 3
 async def wait_for_end(found: Place, store: Store, flow_id: str, *, as_json: bool) -> int:
     """Return the exit status for the flow once nothing in it goes on by itself, having shown its progress on stderr and its end on stdout."""
     try:
-        flow, tasks = await _follow(found, store, flow_id)
+        flow, tasks = await follow(found, store, flow_id)
     except asyncio.CancelledError:
         say(f"\nWe wait no longer; the flow goes on: python -m flower show {flow_id}")
         raise
@@ -50,12 +50,8 @@ def exit_status(flow: Flow, tasks: Sequence[Task]) -> int:
     return DONE if flow.status is Status.FINISH else PERSON
 
 
-def is_over(flow: Flow) -> bool:
-    """Whether nothing in *flow* goes on by itself."""
-    return flow.stalled or flow.status in {Status.FINISH, Status.IGNORE}
-
-
-async def _follow(found: Place, store: Store, flow_id: str) -> tuple[Flow, tuple[Task, ...]]:
+async def follow(found: Place, store: Store, flow_id: str) -> tuple[Flow, tuple[Task, ...]]:
+    """Show how the flow goes, and return it with its tasks once nothing in it goes on by itself."""
     with _Progress() as progress:
         while True:
             try:
@@ -87,10 +83,10 @@ async def _look_until_over(store: Store, flow_id: str, ended: asyncio.Event, pro
         began = monotonic()
         ended.clear()
         flow = await store.flows.get(flow_id)
-        if flow.counts != seen or is_over(flow):
+        if flow.counts != seen or flow.is_over:
             tasks, seen = await store.flows.tasks(flow_id), flow.counts
         progress.show(flow, tasks)
-        if is_over(flow):
+        if flow.is_over:
             return flow, tasks
         if flow.status is Status.WAIT:
             progress.tell_if_it_lasts(await _what_holds_it(store, flow_id))

@@ -13,14 +13,17 @@ FlowerError
 ├── ConfigurationError     the surroundings are at fault, waiting does not help: exit status 78
 │   ├── SchemaTooNew
 │   ├── ModuleProblem
+│   │   └── TraceError      the body of a workflow does what can only be done when a flow runs
 │   └── PortInUse           in flower.cli.ports
 ├── DatabaseLost           the database cannot be reached just now: HTTP 503, tried again for ever
 │   └── DatabaseFull       its disk is full
 ├── EngineCancelled        user code cancelled what is not its own: exit status 1
 ├── TaskError              one attempt of a task cannot go on: it stands in the task's error column
 │   ├── InvalidParameters  its parameters do not fit its function
+│   ├── SourceIgnored      a parameter has no value, because the task that it comes from was ignored
 │   ├── ResultNotJson      its result cannot be stored
 │   └── ProgramFailed      a built-in program could not do what it was asked
+├── FlowFailed             a flow that Python code waits for has ended badly
 └── OutOfPlace             something of the SDK was called where it means nothing
     ├── NotInTask
     └── NotInWorkflow
@@ -32,6 +35,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flower.core.model import Json, Task
 
 
 class FlowerError(Exception):
@@ -173,6 +180,14 @@ class ModuleProblem(ConfigurationError):
     """A module with tasks cannot be used: it does not import, or two tasks have one name."""
 
 
+class TraceError(ModuleProblem):
+    """The body of a workflow does what cannot become steps. *place*: `file:line`. *reason*: what, and what to write instead."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(f"{place}: {reason}")
+        self.place, self.reason = place, reason
+
+
 class TaskError(FlowerError):
     """One attempt of a task cannot go on."""
 
@@ -185,6 +200,14 @@ class InvalidParameters(TaskError):
         self.task, self.errors = task, tuple(errors)
 
 
+class SourceIgnored(TaskError):
+    """The task from which a parameter comes was ignored, and the function cannot do without: this one is ignored, too."""
+
+    def __init__(self, parameter: str, source: str) -> None:
+        super().__init__(f"{parameter} comes from {source}, which was ignored, and has neither a default nor a type that allows None")
+        self.parameter, self.source = parameter, source
+
+
 class ResultNotJson(TaskError):
     """The function of a task returned what cannot be stored as JSON."""
 
@@ -195,6 +218,19 @@ class ResultNotJson(TaskError):
 
 class ProgramFailed(TaskError):
     """A built-in program could not do what it was asked."""
+
+
+class FlowFailed(FlowerError):
+    """A flow did not come to its result. *task*: the failing one, None if it was cancelled."""
+
+    def __init__(self, flow_id: str, workflow: str, task: Task | None) -> None:
+        what = "it was cancelled" if task is None else f"{task.name} is {task.outcome}: {_told(task.error)}"
+        super().__init__(f"flow {flow_id} of {workflow} has no result: {what} (python -m flower show {flow_id})")
+        self.flow_id, self.workflow, self.task = flow_id, workflow, task
+
+
+def _told(error: Json) -> str:
+    return f"{error.get('type')}: {error.get('message')}" if isinstance(error, dict) else "no error was kept"
 
 
 class OutOfPlace(FlowerError):

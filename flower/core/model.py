@@ -22,7 +22,8 @@ Json: TypeAlias = Any
 class Claim:
     """A task that this worker holds: all that the runner needs to run it once.
 
-    *parameters* is the row's JSON text, not yet decoded: a hand may have written anything there.
+    *parameters* is the row's JSON text, not yet decoded: a hand may have written anything there. *open* is a JSON array of the places in it
+    that the worker must fill or judge (see `sql/functions/kr_input.sql`), None if there are none.
     """
 
     flow_id: str
@@ -33,6 +34,7 @@ class Claim:
     parameters: str
     attempt: int
     claim_id: UUID
+    open: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One step of one flow, as people see it."""
+    """One step of one flow, as people see it. *place*: `file:line` where its workflow calls it, if Python wrote that."""
 
     flow_id: str
     seq: Decimal
@@ -110,6 +112,7 @@ class Task:
     finished_at: datetime | None
     suspended_at: datetime | None
     run_after: datetime | None
+    place: str | None = None
 
     @property
     def is_fault(self) -> bool:
@@ -121,6 +124,7 @@ class Task:
 class Flow:
     """One execution of a workflow, without its tasks.
 
+    *revision* of its workflow, None if a hand wrote its rows.
     *status* is derived: suspend if a task is suspended, else running, else wait, else finish; ignore if it was cancelled.
     *stalled*: all that is left waits on a suspended task.
     """
@@ -134,6 +138,25 @@ class Flow:
     finished_at: datetime | None
     counts: dict[str, int]
     failing: str | None
+    revision: int | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing in it goes on by itself."""
+        return self.stalled or self.status in {Status.FINISH, Status.IGNORE}
+
+
+@dataclass(frozen=True, slots=True)
+class NotBegun:
+    """A task that has not begun, and what it is to be called with.
+
+    *parameters* is JSON text; *filled* has the names of those that results will fill, or fill a part of.
+    """
+
+    workflow: str
+    program: str
+    parameters: str
+    filled: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,14 +189,19 @@ class Step:
     parameters: Json
     depends_on: tuple[Decimal, ...] | None
     known: bool
+    place: str | None = None
+    limits: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """A named graph of steps."""
+    """A named graph of steps. *takes* and *result*: see `flower.core.definition`. *revision*: 0 until it is worked out."""
 
     workflow: str
     steps: tuple[Step, ...]
+    revision: int = 0
+    takes: Json = None
+    result: Json = None
 
 
 @dataclass(frozen=True, slots=True)

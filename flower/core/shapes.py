@@ -40,6 +40,7 @@ def flow(value: Flow) -> Json:
         "finishedAt": moment(value.finished_at),
         "counts": dict(value.counts),
         "failing": None if value.failing is None else {"name": value.failing},
+        "revision": value.revision,
     }
 
 
@@ -74,6 +75,7 @@ def task(value: Task) -> Json:
         "finishedAt": moment(value.finished_at),
         "suspendedAt": moment(value.suspended_at),
         "runAfter": moment(value.run_after),
+        "place": value.place,
     }
 
 
@@ -89,20 +91,23 @@ def waiting(value: Waiting) -> Json:
 
 
 def workflow(value: Workflow) -> Json:
-    """Return *value* with its steps."""
-    return {"workflow": value.workflow, "steps": [step(item) for item in value.steps]}
+    """Return *value* with its steps, as `PUT /api/workflows/{workflow}` takes it."""
+    whole = {"workflow": value.workflow, "revision": value.revision, "parameters": value.takes, "result": value.result}
+    return {**whole, "steps": [step(item) for item in value.steps]}
 
 
 def step(value: Step) -> Json:
     """Return one row of a definition. *known*: a live worker has its program."""
     return {
-        "stepSeq": number(value.seq),
+        "seq": number(value.seq),
         "name": value.name,
         "program": value.program,
         "priority": number(value.priority),
         "dependsOn": None if value.depends_on is None else [number(item) for item in value.depends_on],
         "parameters": mask(value.parameters),
+        "limits": None if value.limits is None else list(value.limits),
         "known": value.known,
+        "place": value.place,
     }
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import ssl
 
 import asyncpg
 
-from flower.core.errors import ConfigurationError, DatabaseFull, DatabaseLost, FlowerError
+from flower.core.errors import ConfigurationError, DatabaseFull, DatabaseLost, FieldError, FlowerError, Invalid
 from flower.database.url import parse, shown
 
 # Beyond the connection classes: out of resources (53), operator intervention (57), a lock or a statement that took too long,
@@ -83,3 +84,12 @@ def _place(url: str) -> str:
         return f"PostgreSQL at {parse(url).place}"
     except ConfigurationError:
         return "PostgreSQL"
+
+
+def invalid(error: asyncpg.PostgresError) -> Invalid | None:
+    """Return what our functions in the database refuse, and what it cannot store, as a request that is at fault; None for any other error."""
+    if error.sqlstate == "FL422":
+        return Invalid([FieldError(entry["path"], entry["message"]) for entry in json.loads(error.detail or "[]")])
+    if isinstance(error, asyncpg.DataError):
+        return Invalid([FieldError("", f"PostgreSQL cannot store this: {error}")])
+    return None

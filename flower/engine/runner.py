@@ -11,11 +11,12 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from flower.core.errors import InvalidParameters, ResultNotJson
+from flower.core.errors import InvalidParameters, ResultNotJson, SourceIgnored
 from flower.core.model import Claim, Failure, Outcome
 from flower.core.status import Status, Why
 from flower.sdk.context import CURRENT, Context
 from flower.sdk.failure import describe, failure_text
+from flower.sdk.inputs import arguments
 from flower.sdk.registry import Registry
 from flower.sdk.results import encode_result
 from flower.sdk.task import Task
@@ -53,7 +54,7 @@ class Runner:
         self._running[claim_id] = asyncio.current_task()
         try:
             CURRENT.set(Context(claim))
-            return Outcome(claim, Status.FINISH, None, await self._value(task, claim.parameters))
+            return Outcome(claim, Status.FINISH, None, await self._value(task, claim))
         except BaseException as error:  # noqa: BLE001 - SystemExit in user code may not end the process
             if claim_id in self._asked:
                 return Outcome(claim, Status.WAIT, unharmed=True)
@@ -91,14 +92,14 @@ class Runner:
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _value(self, task: Task[..., Any, Any], parameters: str) -> str:
+    async def _value(self, task: Task[..., Any, Any], claim: Claim) -> str:
         try:
-            arguments = task.parameters.decode(parameters)
-        except InvalidParameters as error:
+            values = arguments(task, claim.parameters, claim.open)
+        except (InvalidParameters, SourceIgnored) as error:
             raise _Refused(error) from None
         if task.is_async:
-            return encode_result(task, await task.fn(**arguments))
-        raised, value = await self._in_thread(task.fn, arguments)
+            return encode_result(task, await task.fn(**values))
+        raised, value = await self._in_thread(task.fn, values)
         if raised is not None:
             raise raised
         # A def around an async def (a partial, a plain decorator) hands out its coroutine: it belongs on the loop.
@@ -127,9 +128,9 @@ async def _contain(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 class _Refused(BaseException):
-    """Carries InvalidParameters past everything that user code could raise."""
+    """Carries what is wrong with the parameters past everything that user code could raise."""
 
-    def __init__(self, error: InvalidParameters) -> None:
+    def __init__(self, error: InvalidParameters | SourceIgnored) -> None:
         super().__init__(error)
         self.error = error
 
@@ -143,6 +144,9 @@ def _call(fn: Callable[..., Any], arguments: dict[str, Any]) -> tuple[BaseExcept
 
 
 def _ended_badly(claim: Claim, task: Task[..., Any, Any], error: BaseException) -> Outcome:
+    if type(error) is _Refused and isinstance(error.error, SourceIgnored):
+        failure = Failure("SourceIgnored", str(error.error), claim.program)
+        return Outcome(claim, Status.IGNORE, Why.SKIPPED, failure_text(failure))
     if type(error) is _Refused:
         failure = Failure("InvalidParameters", str(error.error), claim.program)
         return Outcome(claim, Status.SUSPEND, Why.INVALID, failure_text(failure))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from flower.sdk.context import context
+from flower.sdk.flow import Flow, start, start_sync
 from flower.sdk.task import Task, task
+from flower.sdk.workflow import Workflow, workflow
 
-__all__ = ["Task", "context", "task"]
+__all__ = ["Flow", "Task", "Workflow", "context", "start", "start_sync", "task", "workflow"]

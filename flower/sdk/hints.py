@@ -17,6 +17,14 @@ _JSON_SCALARS = frozenset({Any, object, None, type(None), bool, int, float, str}
 _JSON_CONTAINERS = frozenset({list, dict, tuple, Sequence, Mapping})
 
 
+def json_schema(hint: Any) -> dict[str, Any]:
+    """Return the JSON schema of what becomes a *hint*, `{}` (anything) where it has none."""
+    try:
+        return adapter(hint).json_schema()
+    except Exception:  # noqa: BLE001 - a hint of the user's: pydantic raises what it will for what has no schema
+        return {}
+
+
 def read_hints(fn: Callable[..., Any], names: Sequence[str], local: Mapping[str, Any]) -> dict[str, Any]:
     """Return the hint of each of *names* that has one. One that cannot be resolved (imported for type checkers only) counts as Any.
 

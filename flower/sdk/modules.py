@@ -1,4 +1,4 @@
-"""Imports the modules that the user names, so that their tasks are registered. Knows nothing of the command line."""
+"""Imports the modules that the user names, so that their tasks and workflows are registered. Knows nothing of the command line."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flower.core.errors import ModuleProblem
+from flower.sdk.registry import REGISTRY
 
 _NOT_THE_USERS = (str(Path(__file__).parents[1]) + os.sep, importlib.__file__, "<frozen importlib")
 
@@ -31,6 +32,8 @@ def load(modules: Sequence[str]) -> None:
             raise
         except BaseException as error:  # noqa: BLE001 - a module may also call sys.exit()
             raise ModuleProblem(f"{module} does not import:\n\n{_users_traceback(error)}") from None
+    for workflow in REGISTRY.workflows():
+        workflow.definition  # noqa: B018 - built here, so that what is wrong in it is said now
 
 
 def _load_name(name: str) -> None:

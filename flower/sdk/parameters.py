@@ -10,7 +10,7 @@ import inspect
 import json
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -49,7 +49,7 @@ class Parameters:
         self.requires = tuple(name for name in self._converters if signature.parameters[name].default is inspect.Parameter.empty)
         self._takes_nothing = not self.requires and not self._copied
 
-    def decode(self, text: str) -> dict[str, Any]:
+    def decode(self, text: str, limit_bytes: int = PARAMETERS_LIMIT_BYTES) -> dict[str, Any]:
         """Return the keyword arguments that *text*, the JSON of a row, stands for. `null` counts as `{}`.
 
         Raises InvalidParameters, and nothing else, naming every parameter that is missing, unknown or of a wrong type.
@@ -58,7 +58,7 @@ class Parameters:
             return {}
         arguments: dict[str, Any] = {}
         wrong: list[FieldError] = []
-        given = self._read(text)
+        given = self._read(text, limit_bytes)
         for name, value in given.items():
             convert = self._converters.get(name, self._any_other)
             if convert is None:
@@ -77,10 +77,29 @@ class Parameters:
                 arguments[name] = copy.deepcopy(default)
         return arguments
 
-    def _read(self, text: str) -> dict[str, Json]:
+    def misfits(self, text: str, filled: Collection[str]) -> list[FieldError]:
+        """Return what is wrong with *text*, the JSON of a row, of which the parameters *filled* are not known yet."""
+        try:
+            given = self._read(text, PARAMETERS_LIMIT_BYTES)
+        except InvalidParameters as error:
+            return list(error.errors)
+        unknown = [FieldError(name, self._unknown(name)) for name in given if name not in self._converters and self._any_other is None]
+        missing = [FieldError(name, "is missing and has no default") for name in self.requires if name not in given]
+        wrong = [error for name in given if name in self._converters and name not in filled for error in self.problems(name, given[name])]
+        return [*missing, *unknown, *wrong]
+
+    def problems(self, name: str, value: Json) -> list[FieldError]:
+        """Return what is wrong with *value* as the parameter *name*, which the function takes."""
+        try:
+            (self._converters.get(name) or self._any_other or _unconverted)(value)
+        except Exception as error:  # noqa: BLE001 - as above
+            return list(_explain(name, error))
+        return []
+
+    def _read(self, text: str, limit_bytes: int) -> dict[str, Json]:
         size = len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
-        if size > PARAMETERS_LIMIT_BYTES:
-            self._refuse(f"they have {size:,} bytes, and the limit is {PARAMETERS_LIMIT_BYTES:,}; store them elsewhere and pass a key or a path")
+        if size > limit_bytes:
+            self._refuse(f"they have {size:,} bytes, and the limit is {limit_bytes:,}; store them elsewhere and pass a key or a path")
         try:
             given = loads(text)
         except NotJson as error:

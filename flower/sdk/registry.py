@@ -1,4 +1,4 @@
-"""The programs that this process has: which function runs for which name. Knows nothing of rows."""
+"""The programs and workflows that this process has, by name. Knows nothing of rows."""
 
 from __future__ import annotations
 
@@ -9,27 +9,34 @@ from flower.core.model import Program
 
 if TYPE_CHECKING:
     from flower.sdk.task import Task
+    from flower.sdk.workflow import Workflow
 
 
 class Registry:
-    """Tasks by name."""
+    """Tasks and workflows by name."""
 
     def __init__(self) -> None:
         self._tasks: dict[str, Task[..., Any, Any]] = {}
+        self._workflows: dict[str, Workflow[..., Any]] = {}
 
     def add(self, task: Task[..., Any, Any]) -> None:
         """Take in *task*. The same one again (a module that is imported twice, or reloaded) replaces the earlier.
 
         Raises ModuleProblem, naming both places, if another task has its name.
         """
-        other = self._tasks.get(task.name)
-        if other is not None and other.place != task.place:
-            raise ModuleProblem(f'two tasks are called {task.name!r}: {other.place} and {task.place}; give one of them another name: @task(name="…")')
-        self._tasks[task.name] = task
+        _add(self._tasks, task, "task")
+
+    def add_workflow(self, workflow: Workflow[..., Any]) -> None:
+        """Take in *workflow*, as `add` does a task."""
+        _add(self._workflows, workflow, "workflow")
 
     def get(self, name: str) -> Task[..., Any, Any] | None:
         """Return the task called *name*, None if there is none."""
         return self._tasks.get(name)
+
+    def workflows(self) -> tuple[Workflow[..., Any], ...]:
+        """Return all workflows, in order of name."""
+        return tuple(self._workflows[name] for name in sorted(self._workflows))
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all tasks, in order."""
@@ -40,5 +47,12 @@ class Registry:
         return tuple(Program(name, self._tasks[name].parameters.takes) for name in self.names())
 
 
-# Where the decorator registers.
+def _add(known: dict[str, Any], one: Any, what: str) -> None:
+    other = known.get(one.name)
+    if other is not None and other.place != one.place:
+        raise ModuleProblem(f'two {what}s are called {one.name!r}: {other.place} and {one.place}; give one of them another name: @{what}(name="…")')
+    known[one.name] = one
+
+
+# Where the decorators register.
 REGISTRY = Registry()

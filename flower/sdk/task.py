@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Generic, NoReturn, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, Self, TypeVar, overload
 
-from flower.core.errors import ModuleProblem, NotInWorkflow
+from flower.core.errors import ModuleProblem, NotInWorkflow, TraceError
+from flower.sdk.handle import place
 from flower.sdk.hints import read_hints
 from flower.sdk.parameters import Parameters
 from flower.sdk.registry import REGISTRY
 from flower.sdk.results import converter
+from flower.sdk.trace import StepOptions, current_trace
 from flower.sdk.values import clean
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R = TypeVar("R")
+T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _LONGEST_NAME = 256
@@ -35,13 +40,30 @@ class Task(Generic[P, R, F]):
         self.fn, self.name, self.place = fn, name, place
         self.is_async = inspect.iscoroutinefunction(fn)
         self.signature = _signature(fn, name, place)
-        self._local = local
+        self._local, self._step = local, StepOptions()
         self.__doc__ = inspect.getdoc(fn)
         self.__module__ = getattr(fn, "__module__", type(self).__module__)
 
-    def __call__(self, *_args: P.args, **_kwargs: P.kwargs) -> R:
-        """Raise NotInWorkflow: only in the body of a workflow a call means something, a step."""
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Make a step of the workflow whose body this is in. Elsewhere raise NotInWorkflow: only there a call means something."""
+        trace = current_trace()
+        if trace is not None:
+            return trace.add(self, args, kwargs, self._step)  # type: ignore[return-value]  # stands for the result
         raise NotInWorkflow(self.name, f"{'await ' if self.is_async else ''}{getattr(self.fn, '__name__', self.name)}.fn(…)")
+
+    def options(self, *, name: str | None = None, after: Sequence[object] = (), when: bool | None = None, join: str = "all") -> Self:
+        """Return this task with settings for one step: its *name*, and the results of steps that it comes *after*."""
+        if when is not None or join != "all":
+            raise TraceError(place(), "when= and join= are not there yet: a step runs when all that it depends on has finished or is ignored")
+        made = copy.copy(self)
+        made._step = StepOptions(name, tuple(after))  # noqa: SLF001 - another of ours
+        return made
+
+    def map(self: Task[Concatenate[T, Q], R, F], items: Iterable[T], /, *args: Q.args, **kwargs: Q.kwargs) -> list[R]:  # noqa: ARG002 - for readers and type checkers
+        """Raise: one task per element of a result comes later."""
+        raise TraceError(
+            place(), f"{self.name}.map(…) is not there yet: hand the list to one task, or call {self.name} in a loop over ordinary values"
+        )
 
     def __repr__(self) -> str:
         return f"<task {self.name} at {self.place}>"
@@ -86,53 +108,56 @@ def task(fn: Callable[..., Any] | None = None, /, *, name: str | None = None) ->
     where, local = f"{caller.f_code.co_filename}:{caller.f_lineno}", caller.f_locals
 
     def decorate(decorated: Callable[..., Any]) -> Task[..., Any, Any]:
-        place = _place(decorated) or where
-        made: Task[..., Any, Any] = Task(decorated, _name(decorated, name, place), place, _local_types(decorated, local))
+        place = code_place(decorated) or where
+        made: Task[..., Any, Any] = Task(decorated, proper_name(decorated, name, place, "task"), place, local_types(decorated, local))
         REGISTRY.add(made)
         return made
 
     return decorate if fn is None else decorate(fn)
 
 
-def _place(fn: Any) -> str | None:
+def code_place(fn: Any) -> str | None:
+    """Return `file:line` of the code of *fn*, None if it has none of its own."""
     while hasattr(fn, "func"):  # functools.partial
         fn = fn.func
     code = getattr(inspect.unwrap(fn), "__code__", None)
     return None if code is None else f"{code.co_filename}:{code.co_firstlineno}"
 
 
-def _local_types(fn: Any, local: Mapping[str, Any]) -> dict[str, Any]:
+def local_types(fn: Any, local: Mapping[str, Any]) -> dict[str, Any]:
     """Return the names around a function inside a function: its hints may mean classes that no module knows."""
     return dict(local) if "<locals>" in getattr(fn, "__qualname__", "") else {}
 
 
-def _name(fn: Any, name: str | None, place: str) -> str:
-    if isinstance(fn, Task):
-        _refuse(place, f"{fn.name} is a task already; write @task once")
+def proper_name(fn: Any, name: str | None, place: str, what: str) -> str:
+    """Return *name*, or that of the function *fn* which is to be a *what* (task, workflow). Raises ModuleProblem if it can be none."""
+    if isinstance(fn, Task) or type(fn).__module__ == "flower.sdk.workflow":
+        refuse(place, f"{fn.name} is a {type(fn).__name__.lower()} already; write one of @task and @workflow, once")
     if not callable(fn) or isinstance(fn, type | staticmethod | classmethod):
-        _refuse(place, f"@task takes a function, not {fn!r}")
+        refuse(place, f"@{what} takes a function, not {fn!r}")
     found = getattr(fn, "__name__", "") if name is None else name
     if not isinstance(found, str) or not found or len(found) > _LONGEST_NAME or clean(found) != found:
-        _refuse(place, f"a task needs a name of 1 to {_LONGEST_NAME} characters, without NUL and half surrogate pairs: @task(name=…)")
+        refuse(place, f"a {what} needs a name of 1 to {_LONGEST_NAME} characters, without NUL and half surrogate pairs: @{what}(name=…)")
     if found == "<lambda>":
-        _refuse(place, "a lambda has no name; write task(name=…)(lambda …)")
+        refuse(place, f"a lambda has no name; write {what}(name=…)(lambda …)")
     return found
 
 
 def _signature(fn: Callable[..., Any], name: str, place: str) -> inspect.Signature:
     if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
-        _refuse(place, f"{name} is a generator (it has yield); a task returns its result: return a list")
+        refuse(place, f"{name} is a generator (it has yield); a task returns its result: return a list")
     try:
         signature = inspect.signature(fn)
     except (TypeError, ValueError):
-        _refuse(place, f"Python cannot tell the parameters of {name}; wrap it in a function of your own")
+        refuse(place, f"Python cannot tell the parameters of {name}; wrap it in a function of your own")
     for parameter in signature.parameters.values():
         if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
-            _refuse(place, f"{name} takes {parameter.name!r} by position only, and parameters have names; remove the / from its signature")
+            refuse(place, f"{name} takes {parameter.name!r} by position only, and parameters have names; remove the / from its signature")
         if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
-            _refuse(place, f"{name} takes *{parameter.name}, and parameters have names; write {parameter.name}: list[…] instead")
+            refuse(place, f"{name} takes *{parameter.name}, and parameters have names; write {parameter.name}: list[…] instead")
     return signature
 
 
-def _refuse(place: str, reason: str) -> NoReturn:
+def refuse(place: str, reason: str) -> NoReturn:
+    """Raise ModuleProblem for what stands at *place*."""
     raise ModuleProblem(f"{place}: {reason}")

@@ -14,6 +14,7 @@ from flower.core.status import Gate, Status, Why
 from flower.web.answers import answer
 from flower.web.api.flows import FlowsQuery
 from flower.web.api.register import LONGEST_KEY, LONGEST_WORKFLOW, Registration
+from flower.web.api.workflows import Written
 from flower.web.auth import OPEN
 from flower.web.problems import REGISTER
 from flower.web.requests import NoQuery, query
@@ -54,6 +55,7 @@ _FLOW = {
     "registeredAt": _TIME,
     "finishedAt": _TIME,
     "counts": {"type": "object", "additionalProperties": _WHOLE, "description": "how many tasks by status"},
+    "revision": {"type": ["integer", "null"], "description": "of the workflow, when the flow was registered; null: a hand wrote its rows"},
 }
 
 SCHEMAS: dict[str, Json] = {
@@ -88,17 +90,20 @@ SCHEMAS: dict[str, Json] = {
         finishedAt=_TIME,
         suspendedAt=_TIME,
         runAfter=_TIME,
+        place=_TEXT_OR_NULL,
     ),
     "Waiting": _object(seq=_NUMBER, name=_TEXT, gate={"enum": [*(gate.value for gate in Gate), None]}, waitsFor=_TEXT_OR_NULL, reason=_TEXT),
-    "Workflow": _object(workflow=_TEXT, steps=_array(_ref("Step"))),
+    "Workflow": _object(workflow=_TEXT, revision=_WHOLE, parameters=_ANYTHING, result=_ANYTHING, steps=_array(_ref("Step"))),
     "Step": _object(
-        stepSeq=_NUMBER,
+        seq=_NUMBER,
         name=_TEXT,
         program=_TEXT,
         priority=_NUMBER,
         dependsOn={"type": ["array", "null"], "items": _NUMBER},
         parameters=_ANYTHING,
+        limits={"type": ["array", "null"], "items": _TEXT},
         known=_YES_OR_NO | {"description": "a live worker has this program"},
+        place=_TEXT_OR_NULL | {"description": "file and line of the call, if Python wrote it"},
     ),
     "FlowList": _list_of("Flow"),
     "WaitingList": _list_of("Waiting"),
@@ -146,7 +151,8 @@ def describe(app: web.Application) -> Json:
         # A GET answers HEAD as well, which needs no words of its own.
         if route.method != "HEAD":
             paths.setdefault(path, {})[route.method.lower()] = _operation(path, route)
-    schemas = SCHEMAS | {"Registration": _schema(Registration)}
+    written = Written.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas = SCHEMAS | {"Registration": _schema(Registration), **written.pop("$defs"), "Written": written}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Flower", "version": "1", "description": "A workflow engine that lives in PostgreSQL."},
@@ -162,7 +168,7 @@ def describe(app: web.Application) -> Json:
 
 def _operation(path: str, route: web.AbstractRoute) -> Json:
     is_register = path.startswith(REGISTER)
-    content = _content(ANSWERS[path]) if path in ANSWERS else {"application/json": {"schema": {"type": "object"}}}
+    content = _content(ANSWERS[path]) if path in ANSWERS and route.method != "DELETE" else {"application/json": {"schema": {"type": "object"}}}
     error = {"description": "what is wrong", "content": _content("Failed") if is_register else _content("Problem", "application/problem+json")}
     operation: dict[str, Json] = {
         "operationId": route.handler.__name__,
@@ -172,6 +178,8 @@ def _operation(path: str, route: web.AbstractRoute) -> Json:
     }
     if path == REGISTER + "/{task_id}":
         operation["requestBody"] = {"required": False, "content": _content("Registration")}
+    if route.method == "PUT":
+        operation["requestBody"] = {"required": True, "content": _content("Written")}
     if path == "/readyz":
         operation["responses"]["503"] = {"description": "not ready", "content": content}
     if path in OPEN:

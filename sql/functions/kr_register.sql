@@ -9,72 +9,67 @@ LANGUAGE plpgsql SET search_path FROM CURRENT SET plan_cache_mode = force_generi
 #variable_conflict use_column
 DECLARE
     now_       timestamptz := clock_timestamp();      -- one for all tasks of a flow: among them their depth decides who goes first
+    made       integer;                               -- the revision
+    takes      jsonb;
     what       record;
-    twice      text;
     known      text[];
-    graph      record;
     ids        text[];
     keys       text[];
     priorities numeric[];
     times      timestamptz[];
+    values_    jsonb[];                               -- what was given, with the defaults of the rest
     new_       text[];
     earlier    kr_flow_stat;
 BEGIN
     SELECT array_agg(flower_uuid7()), array_agg(o.wish ->> 'idempotencyKey'), array_agg(CASE WHEN o.wish ? 'priority' THEN kr_priority(o.wish) END),
             array_agg(CASE WHEN o.wish ? 'runAt' THEN kr_run_at(o.wish) END)
         INTO ids, keys, priorities, times FROM unnest(givens, options) o (given, wish) WHERE kr_is_in_order(o.given, o.wish);
-    SELECT count(*) AS steps, count(d.name) AS named, bool_and(d.depends_on IS NULL) AS chained, bool_or(d.limits <> '{}') AS limited,
-            (array_agg(d.task_priority ORDER BY d.task_seq))[1] AS priority
-        INTO what FROM ms_task_definition d WHERE d.task_id = workflow;
-    IF what.steps = 0 THEN
+    SELECT nullif(w.revision, 0), w.takes INTO made, takes FROM ms_workflow w WHERE w.task_id = workflow
+        AND NOT EXISTS (SELECT FROM kr_changed_workflow c WHERE c.task_id = workflow AND c.transaction = pg_current_xact_id_if_assigned());
+    IF made IS NULL THEN
+        made := kr_revise(workflow);
+        SELECT w.takes INTO takes FROM ms_workflow w WHERE w.task_id = workflow;
+    END IF;
+    IF made IS NULL THEN
         RAISE EXCEPTION 'no tasks registered' USING ERRCODE = 'FL404', DETAIL = '[]';
     END IF;
-    IF what.named > 1 THEN
-        SELECT d.name INTO twice FROM ms_task_definition d WHERE d.task_id = workflow AND d.name IS NOT NULL GROUP BY d.name HAVING count(*) > 1;
-        IF FOUND THEN
-            PERFORM kr_refuse('steps', format('two steps have the name %s', quote_literal(twice)));
-        END IF;
-    END IF;
-    IF '{}' <> ANY (givens) THEN
-        known := kr_known_names(workflow, givens);
+    SELECT bool_or(s.limits <> '{}') AS limited, bool_or(s.parents <> '{}') AS connected, (array_agg(s.task_priority ORDER BY s.task_exec_seq))[1] AS priority
+        INTO what FROM kr_step s WHERE s.task_id = workflow AND s.revision = made;
+    values_ := givens;
+    IF takes IS NOT NULL THEN
+        values_ := ARRAY(SELECT kr_completed(takes, o.given) FROM unnest(givens) WITH ORDINALITY o (given, n) ORDER BY o.n);
+    ELSIF '{}' <> ANY (givens) THEN
+        known := kr_known_names(workflow, made, givens);
     END IF;
 
-    WITH made AS (
-        INSERT INTO kr_flow_stat (task_flow_id, task_id, task_priority, registered_ts, idempotency_key, request)
-            SELECT o.id, workflow, coalesce(o.priority, what.priority), now_ + o.n * interval '1 microsecond', o.key,
+    WITH flow AS (
+        INSERT INTO kr_flow_stat (task_flow_id, task_id, revision, task_priority, registered_ts, idempotency_key, request)
+            SELECT o.id, workflow, made, coalesce(o.priority, what.priority), now_ + o.n * interval '1 microsecond', o.key,
                 CASE WHEN o.key IS NOT NULL THEN jsonb_build_object('parameters', o.given, 'options', o.wish - 'idempotencyKey') END
             FROM unnest(ids, keys, priorities, givens, options) WITH ORDINALITY o (id, key, priority, given, wish, n)
             ORDER BY o.key                              -- two who send the same keys wait for each other in one order
             ON CONFLICT (task_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
             RETURNING task_flow_id)
-    SELECT array_agg(m.task_flow_id::text) INTO new_ FROM made m;
+    SELECT array_agg(m.task_flow_id::text) INTO new_ FROM flow m;
 
     IF new_ IS NOT NULL THEN
-        SELECT * INTO graph FROM kr_graph(workflow, what.steps::integer, what.chained);
-        IF cardinality(graph.children) > 0 THEN
+        IF what.connected THEN
             INSERT INTO kr_task_edge (task_flow_id, parent_seq, task_exec_seq, by_hand)
-                SELECT f, e.parent, e.child, false FROM unnest(new_) f CROSS JOIN unnest(graph.children, graph.parents) e (child, parent);
+                SELECT f, p, s.task_exec_seq, false FROM unnest(new_) f CROSS JOIN kr_step s CROSS JOIN unnest(s.parents) p WHERE s.task_id = workflow AND s.revision = made;
         END IF;
-        WITH numbered AS (
-            SELECT d.*, row_number() OVER (ORDER BY d.task_seq)::integer AS n FROM ms_task_definition d WHERE d.task_id = workflow),
-        step AS MATERIALIZED (
-            SELECT d.n, nullif(graph.firsts[d.n], 0)::numeric AS first, graph.depths[d.n] AS depth, d.task_seq, d.task_priority, d.program, d.limits,
-                coalesce(d.name, left(d.program || coalesce('-' || nullif(row_number() OVER (PARTITION BY d.program, d.name IS NULL ORDER BY d.task_seq), 1), ''), 256)) AS name,
-                kr_own_parameters(ARRAY[[d.param1_key, d.param1_value], [d.param2_key, d.param2_value], [d.param3_key, d.param3_value],
-                    [d.param4_key, d.param4_value], [d.param5_key, d.param5_value]]::text[], d.parameters) AS own
-            FROM numbered d)
-        INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, task_priority, parameters, registered_ts,
+        INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, task_priority, parameters, inputs, registered_ts,
                 name, program, run_after, limits, rank, waits_seq, gate, waits_for)
-            SELECT o.id, s.n, coalesce(s.first, -1), workflow, s.task_seq, 0, coalesce(o.priority, s.task_priority),
-                (s.own || CASE WHEN o.given = '{}' THEN '{}' ELSE kr_given_to(s.program, s.own, o.given, known) END)::json, now_ + o.n * interval '1 microsecond',
-                s.name, s.program, o.run_at, s.limits, -s.depth, s.first,
+            SELECT o.id, s.task_exec_seq, coalesce(s.parents[1], -1), workflow, s.task_seq, 0, coalesce(o.priority, s.task_priority),
+                CASE WHEN s.given IS NULL AND (takes IS NOT NULL OR o.value = '{}') THEN s.own
+                     ELSE kr_filled(s.own || CASE WHEN takes IS NULL THEN kr_given_to(s.program, s.own, s.inputs, s.given, o.value, known) ELSE '{}' END, s.given, o.value) END::json,
+                s.inputs, now_ + o.n * interval '1 microsecond', s.name, s.program, o.run_at, s.limits, -s.depth, s.parents[1],
                 nullif(nullif(g.gate, 'pause'), 'program'), CASE g.gate WHEN 'limit' THEN g.waits_for END
-            FROM unnest(ids, priorities, times, givens) WITH ORDINALITY o (id, priority, run_at, given, n) CROSS JOIN step s
-                CROSS JOIN LATERAL kr_gate(s.first, o.run_at, workflow, s.program, s.limits) g
-            WHERE o.id = ANY (new_);
+            FROM unnest(ids, priorities, times, values_) WITH ORDINALITY o (id, priority, run_at, value, n) CROSS JOIN kr_step s
+                CROSS JOIN LATERAL kr_gate(s.parents[1], o.run_at, workflow, s.program, s.limits) g
+            WHERE o.id = ANY (new_) AND s.task_id = workflow AND s.revision = made;
         IF what.limited THEN
             INSERT INTO kr_recount (kind, name)
-                SELECT DISTINCT 'limit', l FROM ms_task_definition d CROSS JOIN unnest(d.limits) l WHERE d.task_id = workflow;
+                SELECT DISTINCT 'limit', l FROM kr_step s CROSS JOIN unnest(s.limits) l WHERE s.task_id = workflow AND s.revision = made;
         END IF;
         PERFORM pg_notify('flower', '');
     END IF;
@@ -116,6 +111,14 @@ BEGIN
     RAISE EXCEPTION '%: %', path, message USING ERRCODE = 'FL422', DETAIL = jsonb_build_array(jsonb_build_object('path', path, 'message', message));
 END $$;
 
+-- Refuse all of a JSON list of {path, message}, if there are any.
+CREATE OR REPLACE FUNCTION kr_refuse_all(odd jsonb) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF odd IS NOT NULL THEN
+        RAISE EXCEPTION '%', (SELECT string_agg(o ->> 'path' || ': ' || (o ->> 'message'), '; ') FROM jsonb_array_elements(odd) o) USING ERRCODE = 'FL422', DETAIL = odd;
+    END IF;
+END $$;
+
 CREATE OR REPLACE FUNCTION kr_priority(options jsonb) RETURNS numeric LANGUAGE plpgsql AS $$
 BEGIN
     IF jsonb_typeof(options -> 'priority') <> 'number' OR (options ->> 'priority')::numeric NOT BETWEEN -20 AND 19 OR (options ->> 'priority')::numeric % 1 <> 0 THEN
@@ -135,84 +138,72 @@ EXCEPTION WHEN data_exception THEN
 END $$;
 
 -- The names that some step of the workflow is known to take; refuses a given name that no step can take.
-CREATE OR REPLACE FUNCTION kr_known_names(workflow text, givens jsonb[]) RETURNS text[] LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION kr_known_names(workflow text, made integer, givens jsonb[]) RETURNS text[] LANGUAGE plpgsql AS $$
 DECLARE
     known text[] := ARRAY(
-        SELECT DISTINCT k.name FROM ms_task_definition d LEFT JOIN kr_program p ON p.program = d.program CROSS JOIN LATERAL (
-            SELECT unnest(p.takes) UNION ALL SELECT jsonb_object_keys(d.parameters)
-            UNION ALL SELECT unnest(ARRAY[d.param1_key, d.param2_key, d.param3_key, d.param4_key, d.param5_key]::text[])) k (name)
-        WHERE d.task_id = workflow AND k.name IS NOT NULL);
+        SELECT DISTINCT k.name FROM kr_step s LEFT JOIN kr_program p ON p.program = s.program CROSS JOIN LATERAL (
+            SELECT unnest(p.takes) UNION ALL SELECT jsonb_object_keys(s.own) UNION ALL SELECT g.param FROM jsonb_to_recordset(s.given) g (param text)) k (name)
+        WHERE s.task_id = workflow AND s.revision = made AND k.name IS NOT NULL);
     odd   jsonb;
 BEGIN
-    IF NOT EXISTS (SELECT FROM ms_task_definition d WHERE d.task_id = workflow AND NOT EXISTS (
-            SELECT FROM kr_program p WHERE p.program = d.program AND p.takes IS NOT NULL)) THEN
+    IF NOT EXISTS (SELECT FROM kr_step s WHERE s.task_id = workflow AND s.revision = made AND NOT EXISTS (
+            SELECT FROM kr_program p WHERE p.program = s.program AND p.takes IS NOT NULL)) THEN
         SELECT jsonb_agg(DISTINCT jsonb_build_object('path', 'parameters.' || k, 'message', 'no step takes a parameter of this name')) INTO odd
             FROM unnest(givens) g CROSS JOIN jsonb_object_keys(g) k WHERE k <> ALL (known);
     END IF;
-    IF odd IS NOT NULL THEN
-        RAISE EXCEPTION '%', (SELECT string_agg(o ->> 'path' || ': ' || (o ->> 'message'), '; ') FROM jsonb_array_elements(odd) o) USING ERRCODE = 'FL422', DETAIL = odd;
-    END IF;
+    PERFORM kr_refuse_all(odd);
     RETURN known;
 END $$;
 
--- The parameters that a step itself has: its pairs, then its own object.
-CREATE OR REPLACE FUNCTION kr_own_parameters(pairs text[], own jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+-- What a flow is started with: what was given, and the defaults of the rest. Refuses a name that the workflow does not take, a missing one, and
+-- a value of a wrong type.
+CREATE OR REPLACE FUNCTION kr_completed(takes jsonb, given jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
-    RETURN coalesce((SELECT jsonb_object_agg(pairs[i][1], coalesce(pairs[i][2], '') ORDER BY i) FROM generate_series(1, 5) i WHERE pairs[i][1] <> ''), '{}') || coalesce(own, '{}');
+    IF given <> '{}' OR takes <> '{}' THEN
+        PERFORM kr_refuse_all((
+            SELECT jsonb_agg(jsonb_build_object('path', 'parameters.' || coalesce(t.key, g.key), 'message', CASE
+                WHEN t.key IS NULL THEN 'the workflow takes no parameter of this name; it takes ' || coalesce((SELECT string_agg(k, ', ') FROM jsonb_object_keys(takes) k), 'none')
+                ELSE 'is missing and has no default' END))
+            FROM jsonb_each(takes) t FULL JOIN jsonb_each(given) g USING (key) WHERE t.key IS NULL OR (g.key IS NULL AND NOT t.value ? 'default')));
+        PERFORM kr_refuse_all(kr_misfit(takes -> g.key -> 'schema', g.value, 'parameters.' || g.key, takes -> g.key -> 'schema')) FROM jsonb_each(given) g;
+    END IF;
+    RETURN coalesce((SELECT jsonb_object_agg(t.key, t.value -> 'default') FROM jsonb_each(takes) t WHERE t.value ? 'default'), '{}') || given;
 END $$;
 
--- What of *given* goes to a step: as far as it takes it. A step whose program no worker has announced yet, or that takes any name, gets
--- what no other step is known to take.
-CREATE OR REPLACE FUNCTION kr_given_to(program text, own jsonb, given jsonb, known text[]) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- The parameters of a step, with those of the flow in the places that take them.
+CREATE OR REPLACE FUNCTION kr_filled(own jsonb, places jsonb, given jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    bytes bigint;
+    lacks text;
+    parts jsonb;
+BEGIN
+    IF places IS NULL THEN
+        RETURN own;
+    END IF;
+    SELECT sum(octet_length(p.part::text)), min(p.what) FILTER (WHERE p.part IS NULL) INTO bytes, lacks FROM (
+        SELECT given -> p.param #> ARRAY(SELECT jsonb_array_elements_text(p.path)) AS part, p.param || kr_path(ARRAY(SELECT jsonb_array_elements_text(p.path))) AS what
+        FROM jsonb_to_recordset(places) p (param text, path jsonb)) p;
+    IF lacks IS NOT NULL THEN
+        PERFORM kr_refuse('parameters.' || lacks, 'is missing');
+    ELSIF bytes > 262144 THEN
+        PERFORM kr_refuse('parameters', format('come to %s bytes in one step, the limit is 262144 (256 KiB): pass a key or a path instead', bytes));
+    END IF;
+    SELECT jsonb_agg(jsonb_build_object('at', p.at, 'part', given -> p.param #> ARRAY(SELECT jsonb_array_elements_text(p.path)))) INTO parts
+        FROM jsonb_to_recordset(places) p (at jsonb, param text, path jsonb);
+    RETURN kr_put(own, parts);
+END $$;
+
+-- What of *given* goes to a step: as far as it takes it, and its definition has no reference there. A step whose program no worker has announced
+-- yet, or that takes any name, gets what no other step is known to take. A step that gets a variable of the environment gets only what its
+-- definition says: else whoever starts a flow could have it sent elsewhere.
+CREATE OR REPLACE FUNCTION kr_given_to(program text, own jsonb, inputs jsonb, places jsonb, given jsonb, known text[]) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     takes  text[] := (SELECT p.takes FROM kr_program p WHERE p.program = kr_given_to.program);
+    filled text[] := ARRAY(SELECT i ->> 0 FROM jsonb_path_query(coalesce(inputs, '[]') || coalesce(places, '[]'), '$[*].at') i);
 BEGIN
+    IF jsonb_path_exists(inputs, '$[*].env') THEN
+        RETURN '{}';
+    END IF;
     RETURN coalesce((SELECT jsonb_object_agg(g.key, g.value) FROM jsonb_each(given) g
-        WHERE own ? g.key OR g.key = ANY (takes) OR (takes IS NULL AND g.key <> ALL (known))), '{}');
-END $$;
-
--- The edges of a definition as parallel arrays of step numbers (1..n in the order of task_seq); and of each step its first parent (0: it has
--- none) and its depth, the longest path from a root. chained: each depends on the one before. Refuses an unknown dependency and a circle.
-CREATE OR REPLACE FUNCTION kr_graph(workflow text, steps integer, chained boolean,
-    OUT children integer[], OUT parents integer[], OUT firsts integer[], OUT depths integer[]) LANGUAGE plpgsql AS $$
-DECLARE
-    odd     record;
-    changed boolean := true;
-BEGIN
-    IF chained THEN
-        SELECT array_agg(n) FILTER (WHERE n > 1), array_agg(n - 1) FILTER (WHERE n > 1), array_agg(n - 1), array_agg(n - 1)
-            INTO children, parents, firsts, depths FROM generate_series(1, steps) n;
-        RETURN;
-    END IF;
-    WITH numbered AS MATERIALIZED (
-        SELECT d.task_seq, d.depends_on, row_number() OVER (ORDER BY d.task_seq)::integer AS n FROM ms_task_definition d WHERE d.task_id = workflow),
-    edge AS (
-        SELECT n AS child, n - 1 AS parent FROM numbered WHERE depends_on IS NULL AND n > 1
-        UNION
-        SELECT c.n, p.n FROM numbered c CROSS JOIN unnest(c.depends_on) x LEFT JOIN numbered p ON p.task_seq = x)
-    SELECT array_agg(e.child ORDER BY e.child, e.parent), array_agg(e.parent ORDER BY e.child, e.parent)
-        INTO children, parents FROM edge e;
-    IF array_position(parents, NULL) IS NOT NULL THEN
-        SELECT d.task_seq, x INTO odd FROM ms_task_definition d CROSS JOIN unnest(d.depends_on) x
-            WHERE d.task_id = workflow AND NOT EXISTS (SELECT FROM ms_task_definition p WHERE p.task_id = workflow AND p.task_seq = x) LIMIT 1;
-        PERFORM kr_refuse(format('steps[%s].dependsOn', odd.task_seq), format('the workflow has no step %s', coalesce(odd.x::text, 'NULL')));
-    END IF;
-    firsts := array_fill(0, ARRAY[steps]);          -- not NULL: an array with NULLs is read from its beginning each time
-    FOR i IN REVERSE coalesce(cardinality(children), 0) .. 1 LOOP
-        firsts[children[i]] := parents[i];
-    END LOOP;
-    depths := array_fill(0, ARRAY[steps]);
-    WHILE changed LOOP
-        changed := false;
-        FOR i IN 1 .. coalesce(cardinality(children), 0) LOOP
-            IF depths[children[i]] <= depths[parents[i]] THEN
-                depths[children[i]] := depths[parents[i]] + 1;
-                changed := true;
-                IF depths[children[i]] > steps THEN
-                    PERFORM kr_refuse('steps', format('depend on each other in a circle, through step %s', (
-                        SELECT d.task_seq FROM ms_task_definition d WHERE d.task_id = workflow ORDER BY d.task_seq OFFSET children[i] - 1 LIMIT 1)));
-                END IF;
-            END IF;
-        END LOOP;
-    END LOOP;
+        WHERE g.key <> ALL (filled) AND (own ? g.key OR g.key = ANY (takes) OR (takes IS NULL AND g.key <> ALL (known)))), '{}');
 END $$;

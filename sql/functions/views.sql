@@ -4,7 +4,8 @@ CREATE OR REPLACE VIEW flower_tasks AS
     SELECT t.task_flow_id AS flow_id, t.task_exec_seq AS seq, t.task_seq AS step_seq, t.task_id AS workflow, coalesce(t.name, t.program, t.task_seq::text)::text AS name,
         t.program, t.exec_status AS status_number,
         CASE t.exec_status WHEN 0 THEN 'wait' WHEN 1 THEN 'running' WHEN 2 THEN 'suspend' WHEN 3 THEN 'finish' WHEN 9 THEN 'ignore' ELSE t.exec_status::text END AS status,
-        t.outcome, t.attempt, t.crashes, t.task_priority AS priority, t.parameters, t.result, t.error, t.gate, t.waits_seq, t.waits_for, t.worker_id,
+        t.outcome, t.attempt, t.crashes, t.task_priority AS priority,
+        CASE WHEN t.inputs IS NULL THEN t.parameters ELSE kr_shown_input(t.task_flow_id, t.parameters::text, t.inputs)::json END AS parameters, t.result, t.error, t.gate, t.waits_seq, t.waits_for, t.worker_id,
         t.registered_ts AS registered_at, t.started_ts AS started_at, t.finished_ts AS finished_at, t.suspended_ts AS suspended_at, t.run_after, t.notice
     FROM kr_task_stat t;
 
@@ -16,7 +17,7 @@ CREATE OR REPLACE VIEW flower_flows AS
         s.suspended > 0 AND s.running = 0 AND s.open = s.blocked AS stalled,
         s.outcome, f.task_priority AS priority, f.registered_ts AS registered_at,
         CASE WHEN s.suspended + s.running + s.open = 0 THEN s.finished_ts END AS finished_at,
-        s.open AS waiting, s.running, s.suspended, s.finished, s.ignored, s.failing_seq, s.failing
+        s.open AS waiting, s.running, s.suspended, s.finished, s.ignored, s.failing_seq, s.failing, f.revision
     FROM kr_flow_stat f CROSS JOIN LATERAL (
         SELECT count(*) FILTER (WHERE t.exec_status NOT IN (1, 2, 3, 9)) AS open,
             count(*) FILTER (WHERE t.exec_status = 0 AND t.gate = 'dependencies') AS blocked,

@@ -13,7 +13,7 @@ import pytest
 from flower.cli.database import connection_of
 from flower.cli.output import number, print_table, short
 from flower.cli.show import print_flow
-from flower.cli.waiting import exit_status, is_over
+from flower.cli.waiting import exit_status
 from flower.core.model import Flow, Task
 from flower.core.status import Status, Why
 
@@ -165,14 +165,14 @@ def test_a_seq_is_written_as_people_write_it(seq: str, written: str) -> None:
     ],
 )
 def test_the_exit_status_tells_how_the_flow_stands(flow: Flow, tasks: list[Task], status: int) -> None:
-    assert is_over(flow)
+    assert flow.is_over
     assert exit_status(flow, tasks) == status
 
 
 def test_a_flow_of_which_something_still_runs_is_not_over() -> None:
-    assert not is_over(a_flow(Status.RUNNING))
-    assert not is_over(a_flow(Status.WAIT))
-    assert not is_over(a_flow(Status.SUSPEND, stalled=False))
+    assert not a_flow(Status.RUNNING).is_over
+    assert not a_flow(Status.WAIT).is_over
+    assert not a_flow(Status.SUSPEND, stalled=False).is_over
 
 
 @pytest.mark.parametrize(

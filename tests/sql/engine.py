@@ -173,11 +173,12 @@ async def gates(connection: Connection, flow: str) -> dict[float, str | None]:
 
 
 async def define(connection: Connection, workflow: str, *steps: Mapping[str, object]) -> None:
-    """Insert a definition; a step without task_seq and program gets the next number and Ok."""
-    for number, step in enumerate(steps, start=1):
-        values = {"task_id": workflow, "task_seq": Decimal(number), "program": "Ok", **step}
-        places = ", ".join(f"${n}" for n in range(1, len(values) + 1))
-        await connection.execute(f"INSERT INTO ms_task_definition ({', '.join(values)}) VALUES ({places})", *values.values())
+    """Insert a definition, all at once; a step without task_seq and program gets the next number and Ok."""
+    async with connection.transaction():
+        for number, step in enumerate(steps, start=1):
+            values = {"task_id": workflow, "task_seq": Decimal(number), "program": "Ok", **step}
+            places = ", ".join(f"${n}" for n in range(1, len(values) + 1))
+            await connection.execute(f"INSERT INTO ms_task_definition ({', '.join(values)}) VALUES ({places})", *values.values())
 
 
 def seqs(claims: Sequence[Claim]) -> list[float]:

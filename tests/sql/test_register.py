@@ -117,17 +117,19 @@ async def test_a_dependency_named_twice_is_one_edge(engine: Engine, connection: 
     [
         ([{}, {"depends_on": [7]}], "has no step 7"),
         ([{}, {"depends_on": [None]}], "has no step NULL"),
-        ([{"depends_on": [1]}], "circle"),
-        ([{"depends_on": [3]}, {"depends_on": [1]}, {"depends_on": [2]}, {}], "circle"),
+        ([{"depends_on": [1]}], "circle: Ok → Ok"),
+        ([{"depends_on": [3], "name": "a"}, {"depends_on": [1], "name": "b"}, {"depends_on": [2], "name": "c"}, {}], "circle: a → b → c → a"),
         ([{"name": "same"}, {"name": "same"}], "name 'same'"),
     ],
 )
 async def test_a_graph_that_cannot_run_is_refused_and_nothing_is_written(connection: Connection, steps: list[dict[str, object]], words: str) -> None:
-    await define(connection, "w", *steps)
+    with pytest.raises(asyncpg.PostgresError) as raised:
+        await define(connection, "w", *steps)
 
-    (detail,) = await refused(connection, "FL422")
-
+    assert raised.value.sqlstate == "FL422"
+    (detail,) = json.loads(raised.value.detail or "[]")
     assert words in detail["message"]
+    await refused(connection, "FL404")
 
 
 async def test_a_workflow_without_rows_is_unknown(connection: Connection) -> None:

@@ -22,12 +22,17 @@ def flows() -> Flows:
 
 
 @pytest.fixture
-async def connect(flows: Flows) -> AsyncIterator[Connect]:
+def workflows() -> Workflows:
+    return Workflows()
+
+
+@pytest.fixture
+async def connect(flows: Flows, workflows: Workflows) -> AsyncIterator[Connect]:
     """Starts the interface with the settings given, and connects to it."""
     async with AsyncExitStack() as stack:
 
         async def start(**settings: Any) -> Client:
-            store: Any = SimpleNamespace(flows=flows, workflows=Workflows())
+            store: Any = SimpleNamespace(flows=flows, workflows=workflows)
             limits = settings.pop("limits", None)
             is_ready: Readiness = settings.pop("ready", Readiness("ok", "ok", "ok"))
 

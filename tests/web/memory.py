@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from flower.core.definition import Definition
 from flower.core.errors import UnknownFlow, UnknownWorkflow
 from flower.core.model import Flow, Order, Page, Registered, Step, Task, Waiting, Workflow
 from flower.core.status import Gate, Status
@@ -103,6 +104,19 @@ class Workflows:
 
     async def list(self) -> tuple[Workflow, ...]:
         return (self.digest,)
+
+    def __init__(self) -> None:
+        self.defined: list[Definition] = []
+        self.removed: list[str] = []
+
+    async def define(self, definition: Definition, *, origin: str, code: bool) -> str:
+        assert (origin, code) == ("http", False)
+        self.defined.append(definition)
+        return "written"
+
+    async def remove(self, name: str) -> None:
+        await self.get(name)
+        self.removed.append(name)
 
     async def get(self, name: str) -> Workflow:
         if name != self.digest.workflow:

@@ -22,6 +22,7 @@ THE_FLOW = {
     "finishedAt": "2026-11-24T08:30:00.250000Z",
     "counts": {"finish": 1},
     "failing": None,
+    "revision": None,
 }
 
 THE_TASK = {
@@ -47,6 +48,7 @@ THE_TASK = {
     "finishedAt": "2026-11-24T08:30:00.250000Z",
     "suspendedAt": None,
     "runAfter": None,
+    "place": None,
 }
 
 
@@ -193,15 +195,17 @@ async def test_nothing_waits_in_a_flow_that_is_done(client: Client, flows: Flows
 
 async def test_workflows_show_their_steps_with_secrets_masked(client: Client) -> None:
     step = {
-        "stepSeq": 1.5,
+        "seq": 1.5,
         "name": "fetch",
         "program": "fetch",
         "priority": 0,
         "dependsOn": None,
         "parameters": {"url": "x", "api_key": "***"},
+        "limits": None,
         "known": False,
+        "place": None,
     }
-    digest = {"workflow": "news/digest", "steps": [step]}
+    digest = {"workflow": "news/digest", "revision": 0, "parameters": None, "result": None, "steps": [step]}
 
     assert await get(client, "/api/workflows") == (200, {"items": [digest], "next": None})
     assert await get(client, "/api/workflows/news/digest") == (200, digest)
@@ -235,7 +239,7 @@ async def test_a_spoilt_row_is_shown_and_breaks_nothing(client: Client, flows: F
     assert (shown["parameters"]["n"], shown["parameters"]["half"]) == ("inf", "\ud800")
 
 
-@pytest.mark.parametrize("path", ["/api/flows", f"/api/flows/{FLOW}", "/api/workflows/x", "/", "/healthz", "/readyz"])
+@pytest.mark.parametrize("path", ["/api/flows", f"/api/flows/{FLOW}", "/api/workflows", "/", "/healthz", "/readyz"])
 async def test_a_wrong_method_is_told_the_right_ones(client: Client, path: str) -> None:
     answer = await send(client, "DELETE", path)
     problem = await answer.json(content_type=None)

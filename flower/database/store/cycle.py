@@ -84,13 +84,18 @@ def _answer(rows: Sequence[asyncpg.Record]) -> Answer:
     # UPDATE … RETURNING has no order.
     claimed = sorted(by_kind.get("claimed", ()), key=_sortable)
     return Answer(
-        claimed=tuple([Claim(row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8]) for row in claimed]),
+        claimed=tuple([_claim(row) for row in claimed]),
         refused=tuple(row["claim"] for row in by_kind.get("refused", ())),
         locked=tuple(row["claim"] for row in by_kind.get("not written", ())),
         unstorable=tuple(row["claim"] for row in by_kind.get("unstorable", ())),
         position=_position(claimed[-1] if claimed else sleep),
         sleep_seconds=None if sleep is None else sleep["seconds"],
     )
+
+
+def _claim(row: asyncpg.Record) -> Claim:
+    parameters, open_ = row[12] or (row[6], None)
+    return Claim(row[1], row[2], row[3], row[4], row[5], parameters, row[7], row[8], open_)
 
 
 def _position(row: asyncpg.Record | None) -> Position | None:

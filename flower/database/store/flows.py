@@ -12,13 +12,14 @@ from uuid import uuid4
 import asyncpg
 
 from flower.core.errors import AmbiguousFlow, FieldError, FlowerError, Invalid, KeyReused, UnknownFlow
-from flower.core.model import Flow, Order, Page, Registered, Task, Waiting
+from flower.core.model import Flow, Json, NotBegun, Order, Page, Registered, Task, Waiting
 from flower.core.status import Status, Why
 from flower.core.strict import is_clean
 from flower.core.waiting import reason
+from flower.database.errors import invalid
 from flower.database.pool import Pool
 from flower.database.queries import query
-from flower.database.store.rows import flow_of, standing_of, task_of
+from flower.database.store.rows import flow_of, json_of, standing_of, task_of
 from flower.database.store.workers import Workers
 from flower.database.store.workflows import Workflows
 
@@ -51,11 +52,7 @@ class Flows:
             return await Workflows(self._pool).unknown(order.workflow)
         if error.sqlstate == "FL409":
             return KeyReused(order.options["idempotencyKey"])
-        if error.sqlstate == "FL422":
-            return Invalid([FieldError(entry["path"], entry["message"]) for entry in json.loads(error.detail or "[]")])
-        if isinstance(error, asyncpg.DataError):
-            return Invalid([FieldError("", f"PostgreSQL cannot store this: {error}")])
-        return error
+        return invalid(error) or error
 
     async def find(self, reference: str) -> str:
         """Return the id that *reference* means: an id, a unique beginning of one, or `last`. Raises UnknownFlow or AmbiguousFlow."""
@@ -76,6 +73,10 @@ class Flows:
             raise UnknownFlow(flow_id)
         return flow_of(row)
 
+    async def result(self, flow_id: str) -> Json:
+        """Return what a flow has resulted in so far; None if its workflow says nothing of that."""
+        return json_of(await self._pool.fetchval(query("flow_result"), flow_id))
+
     async def tasks(self, flow_id: str) -> tuple[Task, ...]:
         """Return all tasks of a flow in order of their seq; none if there is no such flow."""
         return tuple(task_of(row) for row in await self._pool.fetch(query("tasks_of_flow"), flow_id))
@@ -92,6 +93,12 @@ class Flows:
         rows = await self._pool.fetch(query("flows"), status, outcome, workflow, *seen, limit + 1)
         items = tuple(flow_of(row) for row in rows[:limit])
         return Page(items, _cursor_of(items[-1]) if len(rows) > limit else None)
+
+    async def not_begun(self, programs: Sequence[str]) -> AsyncIterator[NotBegun]:
+        """Yield every task of *programs* that has not begun."""
+        for row in await self._pool.fetch(query("waiting_tasks"), list(programs)):
+            places = tuple(str(place["at"][0]) for place in json_of(row["inputs"]) or ())
+            yield NotBegun(row["workflow"], row["program"], row["parameters"], places)
 
     async def why(self, flow_id: str) -> tuple[Waiting, ...]:
         """Return, for each task that waits or stands still, the reason."""

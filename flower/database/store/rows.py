@@ -33,6 +33,7 @@ def flow_of(row: asyncpg.Record) -> Flow:
         finished_at=row["finished_at"],
         counts={word: row[column] for word, column in _COUNTS.items()},
         failing=row["failing"],
+        revision=row["revision"],
     )
 
 
@@ -64,6 +65,7 @@ def task_of(row: asyncpg.Record) -> Task:
         finished_at=row["finished_at"],
         suspended_at=row["suspended_at"],
         run_after=row["run_after"],
+        place=row["place"],
     )
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from difflib import get_close_matches
 from itertools import groupby
 
 import asyncpg
 
+from flower.core.definition import Definition
 from flower.core.errors import UnknownWorkflow
 from flower.core.model import Step, Workflow
+from flower.database.errors import invalid
 from flower.database.pool import Pool
 from flower.database.queries import query
 from flower.database.store.rows import json_of
@@ -32,6 +35,24 @@ class Workflows:
             raise await self.unknown(workflow)
         return found[0]
 
+    async def define(self, definition: Definition, *, origin: str, code: bool, forced: bool = False) -> str:
+        """Write *definition*, which comes from *origin*, and return what became of it: written, current, superseded or edited.
+
+        *code*: it stands in a program, so an older or a changed one does not replace what is there, unless *forced*.
+        Raises Invalid, with the steps that are wrong.
+        """
+        text = json.dumps(definition.to_json())
+        try:
+            found: str = await self._pool.fetchval(query("define"), text, definition.hash if code else None, origin, forced)
+        except asyncpg.PostgresError as error:
+            raise invalid(error) or error from None
+        return found
+
+    async def remove(self, workflow: str) -> None:
+        """Remove a workflow; its flows stay. Raises UnknownWorkflow."""
+        if not await self._pool.fetchval(query("undefine"), workflow):
+            raise await self.unknown(workflow)
+
     async def unknown(self, workflow: str) -> UnknownWorkflow:
         """Return the error for a name that no workflow has."""
         rows = await self._pool.fetch(query("workflow_names"))
@@ -39,7 +60,12 @@ class Workflows:
 
     async def _of(self, workflow: str | None) -> tuple[Workflow, ...]:
         rows = await self._pool.fetch(query("workflows"), workflow)
-        return tuple(Workflow(name, _steps(list(steps))) for name, steps in groupby(rows, lambda row: str(row["workflow"])))
+        return tuple(_workflow(name, list(steps)) for name, steps in groupby(rows, lambda row: str(row["workflow"])))
+
+
+def _workflow(name: str, rows: Sequence[asyncpg.Record]) -> Workflow:
+    whole = rows[0]
+    return Workflow(name, _steps(rows), whole["revision"] or 0, json_of(whole["takes"]), json_of(whole["result"]))
 
 
 def _steps(rows: Sequence[asyncpg.Record]) -> tuple[Step, ...]:
@@ -52,6 +78,8 @@ def _steps(rows: Sequence[asyncpg.Record]) -> tuple[Step, ...]:
             parameters=json_of(row["parameters"]),
             depends_on=None if row["depends_on"] is None else tuple(row["depends_on"]),
             known=row["known"],
+            place=row["place"],
+            limits=None if row["limits"] is None else tuple(row["limits"]),
         )
         for row in rows
     )

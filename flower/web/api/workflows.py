@@ -1,15 +1,82 @@
-"""GET /api/workflows: what can be started, and of which steps it is made."""
+"""/api/workflows: what can be started, and of which steps it is made."""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from decimal import Decimal
+from typing import Annotated, Any
+
 from aiohttp import web
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
 from flower.core import shapes
+from flower.core.definition import DefinedStep, Definition
+from flower.core.errors import FieldError, Invalid
+from flower.core.model import Json
 from flower.web.answers import answer
 from flower.web.keys import STORE
-from flower.web.requests import NoQuery, query, tail
+from flower.web.requests import NoQuery, body, query, tail, valid
+
+_PREFIX = "/api/workflows/"
+_ONE = r"/api/workflows/{workflow:[\s\S]+}"
+_LONGEST_NAME = 256
 
 routes = web.RouteTableDef()
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError("must be a number")
+    return value
+
+
+_Seq = Annotated[float, AfterValidator(_finite)]
+_Name = Annotated[str, Field(min_length=1, max_length=_LONGEST_NAME)]
+
+
+class WrittenStep(BaseModel):
+    """One step in the body of `PUT /api/workflows/{workflow}`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
+
+    seq: _Seq = Field(description="its number; the order of those that depend on nothing else")
+    program: _Name = Field(description="the task that it calls")
+    name: _Name | None = Field(default=None, description="without one it is called like its program")
+    depends_on: list[_Seq] | None = Field(default=None, description="the seqs that it comes after; without it the step before, [] at once")
+    parameters: dict[str, Any] | None = Field(default=None, description="what it is called with; may hold references")
+    priority: int = Field(default=0, ge=-20, le=19, description="lower is more urgent")
+    limits: list[str] | None = Field(default=None, description="the limits that it counts for")
+    known: bool | None = Field(default=None, description="said by GET, not read")
+    place: str | None = Field(default=None, description="file and line of the call")
+
+    def step(self) -> DefinedStep:
+        """Return it as everybody else knows it."""
+        parents = None if self.depends_on is None else tuple(map(_decimal, self.depends_on))
+        limits = None if self.limits is None else tuple(self.limits)
+        return DefinedStep(_decimal(self.seq), self.name, self.program, parents, self.parameters or {}, self.place, self.priority, limits)
+
+
+class Taken(BaseModel):
+    """One parameter of a flow. Without a default it is required."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=lambda name: name.removesuffix("_"))
+
+    schema_: dict[str, Any] = Field(default={}, description="a JSON schema of what it may be")
+    default: Any = None
+
+
+class Written(BaseModel):
+    """The body of `PUT /api/workflows/{workflow}`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    steps: list[WrittenStep] = Field(min_length=1)
+    parameters: dict[str, Taken] | None = Field(default=None, description='what a flow takes, {"name": {"schema": …, "default": …}}')
+    result: Any = Field(default=None, description="what a flow results in; may hold references to steps")
+    workflow: str | None = Field(default=None, description="said by GET, not read")
+    revision: int | None = Field(default=None, description="said by GET, not read")
 
 
 @routes.get("/api/workflows")
@@ -20,8 +87,42 @@ async def workflows(request: web.Request) -> web.Response:
     return answer(shapes.whole([shapes.workflow(item) for item in found]))
 
 
-@routes.get(r"/api/workflows/{workflow:[\s\S]+}")
+@routes.get(_ONE)
 async def workflow(request: web.Request) -> web.Response:
     """Show one workflow."""
     query(request, NoQuery)
-    return answer(shapes.workflow(await request.app[STORE].workflows.get(tail(request, "/api/workflows/"))))
+    return answer(shapes.workflow(await request.app[STORE].workflows.get(tail(request, _PREFIX))))
+
+
+@routes.put(_ONE)
+async def define(request: web.Request) -> web.Response:
+    """Write one workflow as a whole, new or in place of what is there, and answer it. Flows that exist stay as they are."""
+    query(request, NoQuery)
+    name, store = tail(request, _PREFIX), request.app[STORE].workflows
+    if len(name) > _LONGEST_NAME:
+        raise Invalid([FieldError("workflow", f"{len(name)} characters, and no workflow has more than {_LONGEST_NAME}")])
+    written = valid(Written, await body(request) or {})
+    twice = [seq for seq, count in Counter(item.seq for item in written.steps).items() if count > 1]
+    if twice:
+        raise Invalid([FieldError("steps", f"two steps have the seq {_decimal(twice[0])}")])
+    definition = Definition(name, tuple(item.step() for item in written.steps), _takes(written), written.result)
+    await store.define(definition, origin="http", code=False)
+    return answer(shapes.workflow(await store.get(name)))
+
+
+@routes.delete(_ONE)
+async def undefine(request: web.Request) -> web.Response:
+    """Remove one workflow. Flows that exist stay and run on."""
+    query(request, NoQuery)
+    name = tail(request, _PREFIX)
+    await request.app[STORE].workflows.remove(name)
+    return answer({"workflow": name, "removed": True})
+
+
+def _takes(written: Written) -> Json:
+    taken = written.parameters
+    return None if taken is None else {name: item.model_dump(by_alias=True, exclude_unset=True) for name, item in taken.items()}
+
+
+def _decimal(value: float) -> Decimal:
+    return Decimal(int(value)) if value == int(value) else Decimal(str(value))

@@ -1,0 +1,215 @@
+"""Starts flows from Python code and waits for them: over connections of its own, or over the caller's, in the caller's transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from flower.core.errors import ConfigurationError, FlowFailed, UnknownFlow
+from flower.core.model import Flow, Json, Order
+from flower.core.settings import read_settings
+from flower.core.status import Status
+from flower.database.listener import Listener
+from flower.database.pool import Pool
+from flower.database.store import Store
+
+T = TypeVar("T")
+
+# A bell may be lost with its connection: then this is how late the end of a flow is noticed.
+_LOOK_AGAIN_SECONDS = 5.0
+_CHANNEL = "flower_end"
+
+
+class _Session:
+    """The connections to the database of one event loop."""
+
+    def __init__(self, url: str, schema: str) -> None:
+        self._url, self._schema = url, schema
+        self._pool = Pool(url, role="api", schema=schema)
+        self.store = Store(self._pool)
+        self._bells: set[asyncio.Event] = set()
+        self._listening: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def bell(self) -> AsyncIterator[asyncio.Event]:
+        """Lend an event that is set whenever some awaited flow has ended."""
+        bell = asyncio.Event()
+        self._bells.add(bell)
+        if self._listening is None:
+            self._listening = asyncio.create_task(Listener(self._url, self._schema, (_CHANNEL,), self._ring).run())
+        try:
+            yield bell
+        finally:
+            self._bells.discard(bell)
+            if not self._bells:
+                self._listening.cancel()
+                self._listening = None
+
+    def _ring(self, _channel: str) -> None:
+        for bell in self._bells:
+            bell.set()
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        if self._listening is not None:
+            self._listening.cancel()
+        await self._pool.close()
+
+
+class Client:
+    """What `Workflow.start` and its kin use. One session per event loop, opened when it is first needed."""
+
+    def __init__(self) -> None:
+        self._database: tuple[str, str] | None = None
+        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[_Session, AsyncGenerator[None]]] = WeakKeyDictionary()
+
+    def use(self, url: str, schema: str) -> None:
+        """Work on this database, whatever the environment says."""
+        self._database = url, schema
+
+    async def close(self) -> None:
+        """Give back the connections of the running event loop; its end does so as well."""
+        session = self._sessions.pop(asyncio.get_running_loop(), None)
+        if session is not None:
+            await session[1].aclose()
+
+    async def start(self, order: Order, connection: Any) -> str:
+        """See `flower.sdk.flow.Starter`."""
+        if connection is not None:
+            return await _within(connection, order, self._schema())
+        return (await (await self._session()).store.flows.register(order)).flow_id
+
+    def start_sync(self, order: Order, connection: Any) -> str:
+        """See `flower.sdk.flow.Starter`."""
+        if connection is not None:
+            return _within_sync(connection, order, self._schema())
+        return _run(self.start(order, None))
+
+    async def result(self, flow_id: str, timeout: float | None) -> Json:  # noqa: ASYNC109 - as product.md promises
+        """See `flower.sdk.flow.Starter`."""
+        session = await self._session()
+        flows = session.store.flows
+        async with asyncio.timeout(timeout), session.bell() as bell, flows.awaited(flow_id):
+            while True:
+                bell.clear()
+                try:
+                    flow = await flows.get(flow_id)
+                except UnknownFlow:
+                    pass  # its transaction is still open
+                else:
+                    if _has_ended(flow):
+                        return await _result_of(session.store, flow)
+                try:
+                    async with asyncio.timeout(_LOOK_AGAIN_SECONDS):
+                        await bell.wait()
+                except TimeoutError:
+                    continue
+
+    def result_sync(self, flow_id: str, timeout: float | None) -> Json:
+        """See `flower.sdk.flow.Starter`."""
+        return _run(self.result(flow_id, timeout))
+
+    async def _session(self) -> _Session:
+        loop = asyncio.get_running_loop()
+        if loop not in self._sessions:
+            session = _Session(*self._found())
+            # asyncio.run closes the generators that are left: the only word that a loop gives of its end.
+            keeper = _keep(session)
+            await anext(keeper)
+            self._sessions[loop] = session, keeper
+        return self._sessions[loop][0]
+
+    def _found(self) -> tuple[str, str]:
+        if self._database is not None:
+            return self._database
+        settings = read_settings()
+        if settings.database_url is None:
+            raise ConfigurationError("no database is named: set FLOWER_DATABASE_URL (python -m flower url prints that of an embedded one)")
+        return settings.database_url, settings.schema_name
+
+    def _schema(self) -> str:
+        return self._database[1] if self._database else read_settings().schema_name
+
+
+STARTER = Client()
+
+
+async def _keep(session: _Session) -> AsyncGenerator[None]:
+    try:
+        yield
+    finally:
+        await session.close()
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    work.close()
+    raise RuntimeError("an event loop is running here: await the form without _sync")
+
+
+def _has_ended(flow: Flow) -> bool:
+    return flow.status in {Status.FINISH, Status.IGNORE} or (flow.stalled and flow.failing is not None)
+
+
+async def _result_of(store: Store, flow: Flow) -> Json:
+    if flow.status is Status.FINISH:
+        return await store.flows.result(flow.flow_id)
+    failing = next((task for task in await store.flows.tasks(flow.flow_id) if task.is_fault), None)
+    raise FlowFailed(flow.flow_id, flow.workflow, failing)
+
+
+# The caller's own connection. Texts, and casts in SQL: whatever codec for jsonb the caller has set, it is not met.
+
+
+def _statement(schema: str, *marks: str) -> str:
+    workflow, parameters, options = marks
+    return f'SELECT "{schema}".flower_register({workflow}, CAST({parameters} AS jsonb), CAST({options} AS jsonb))'
+
+
+async def _within(connection: Any, order: Order, schema: str) -> str:
+    kind, values = _kind(connection), (order.workflow, json.dumps(order.parameters), json.dumps(order.options))
+    if kind == "asyncpg":
+        return str(await connection.fetchval(_statement(schema, "$1", "$2::text", "$3::text"), *values))
+    if kind == "psycopg":
+        cursor = await connection.execute(_statement(schema, "%s", "%s", "%s"), values)
+        return str(next(iter(_values(await cursor.fetchone()))))
+    if kind == "sqlalchemy":
+        return str((await connection.execute(*_for_sqlalchemy(schema, values))).scalar_one())
+    raise _unknown(connection)
+
+
+def _within_sync(connection: Any, order: Order, schema: str) -> str:
+    kind, values = _kind(connection), (order.workflow, json.dumps(order.parameters), json.dumps(order.options))
+    if kind == "psycopg":
+        return str(next(iter(_values(connection.execute(_statement(schema, "%s", "%s", "%s"), values).fetchone()))))
+    if kind == "sqlalchemy":
+        return str(connection.execute(*_for_sqlalchemy(schema, values)).scalar_one())
+    raise _unknown(connection)
+
+
+def _for_sqlalchemy(schema: str, values: tuple[str, str, str]) -> tuple[Any, dict[str, str]]:
+    from sqlalchemy import text
+
+    return text(_statement(schema, ":workflow", ":parameters", ":options")), dict(zip(("workflow", "parameters", "options"), values, strict=True))
+
+
+def _values(row: Any) -> Any:
+    return row.values() if isinstance(row, Mapping) else row
+
+
+def _kind(connection: Any) -> str:
+    modules = (base.__module__.partition(".")[0] for base in type(connection).__mro__)
+    return next((module for module in modules if module in {"asyncpg", "psycopg", "sqlalchemy"}), "")
+
+
+def _unknown(connection: Any) -> TypeError:
+    return TypeError(
+        f"connection= takes a connection of asyncpg, psycopg 3 or SQLAlchemy, not a {type(connection).__name__} (synchronous ones with _sync)"
+    )

@@ -1,0 +1,85 @@
+"""A flow that Python code started, and the seam to what starts it: the SDK itself knows no database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+from flower.core.model import Json, Order
+from flower.sdk.trace import plain_json
+
+R = TypeVar("R")
+
+
+class Starter(Protocol):
+    """Starts flows and waits for them. *connection*: the caller's own, whose transaction the start becomes part of."""
+
+    async def start(self, order: Order, connection: Any) -> str:
+        """Start a flow and return its id."""
+        ...
+
+    def start_sync(self, order: Order, connection: Any) -> str:
+        """Do the same where no event loop runs."""
+        ...
+
+    async def result(self, flow_id: str, timeout: float | None) -> Json:  # noqa: ASYNC109 - as product.md promises
+        """Wait for the end of a flow and return what it resulted in."""
+
+    def result_sync(self, flow_id: str, timeout: float | None) -> Json:
+        """Do the same where no event loop runs."""
+
+
+def starter() -> Starter:
+    """Return what starts flows. It is looked up by name, so that a module of tasks is imported without a database driver."""
+    return cast("Starter", import_module("flower.client").STARTER)
+
+
+@dataclass(frozen=True, slots=True)
+class Flow(Generic[R]):
+    """A flow that was started. *id* is what `python -m flower show` takes."""
+
+    id: str
+    workflow: str
+    _decode: Callable[[Json], R]
+
+    async def result(self, timeout: float | None = None) -> R:  # noqa: ASYNC109 - as product.md promises
+        """Wait until the flow is over, and return what its workflow returns.
+
+        Raises FlowFailed with the failing task, also for a cancelled flow, and TimeoutError after *timeout* seconds; the flow goes on then.
+        A flow that waits for a person is waited for.
+        """
+        return self._decode(await starter().result(self.id, timeout))
+
+    def result_sync(self, timeout: float | None = None) -> R:
+        """Do the same as `result` where no event loop runs."""
+        return self._decode(starter().result_sync(self.id, timeout))
+
+
+async def start(workflow: str, parameters: Mapping[str, Json] | None = None, **options: Any) -> Flow[Any]:
+    """Start the workflow of this name, whose module need not be imported, and return the flow.
+
+    *options*: `priority`, `key`, `at`, `connection`, as `Workflow.options` has them. Raises UnknownWorkflow, Invalid, KeyReused or DatabaseLost.
+    """
+    order, connection = _order(workflow, parameters, options)
+    return Flow(await starter().start(order, connection), workflow, _plain)
+
+
+def start_sync(workflow: str, parameters: Mapping[str, Json] | None = None, **options: Any) -> Flow[Any]:
+    """Do the same as `start` where no event loop runs."""
+    order, connection = _order(workflow, parameters, options)
+    return Flow(starter().start_sync(order, connection), workflow, _plain)
+
+
+def _order(workflow: str, parameters: Mapping[str, Json] | None, options: dict[str, Any]) -> tuple[Order, Any]:
+    connection, at = options.pop("connection", None), options.pop("at", None)
+    wishes = {"priority": options.pop("priority", None), "idempotencyKey": options.pop("key", None), "runAt": at and at.isoformat()}
+    if options:
+        raise TypeError(f"start() has no option {next(iter(options))!r}; it has priority, key, at and connection")
+    given = plain_json(dict(parameters or {}), workflow, "what the flow is started with")
+    return Order(workflow, given, {name: value for name, value in wishes.items() if value is not None}), connection
+
+
+def _plain(value: Json) -> Any:
+    return value

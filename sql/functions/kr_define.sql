@@ -1,0 +1,58 @@
+-- Write a workflow as a whole: {"workflow", "steps": […], "parameters": what a flow takes, "result"}, in the shape of the HTTP interface.
+-- hash tells whether code is the same as before; NULL, or forced: write it whatever is there. Answers what became of it: written; current;
+-- superseded (this code was the current one and is no more: an old process that starts again); edited (somebody else wrote the rows since).
+CREATE OR REPLACE FUNCTION kr_define(definition jsonb, hash text, origin text, forced boolean) RETURNS text
+LANGUAGE plpgsql SET search_path FROM CURRENT SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+    workflow text := definition ->> 'workflow';
+    current_ ms_workflow_revision;
+BEGIN
+    INSERT INTO ms_workflow (task_id) VALUES (workflow) ON CONFLICT DO NOTHING;
+    PERFORM FROM ms_workflow w WHERE w.task_id = workflow FOR UPDATE;
+    IF hash IS NOT NULL AND NOT forced THEN
+        PERFORM kr_revise(workflow);                   -- rows of before there were revisions
+    END IF;
+    SELECT r.* INTO current_ FROM ms_workflow w JOIN ms_workflow_revision r ON r.task_id = w.task_id AND r.revision = w.revision WHERE w.task_id = workflow;
+    IF current_.code_hash = hash THEN
+        RETURN 'current';
+    ELSIF NOT forced AND hash IS NOT NULL AND current_.task_id IS NOT NULL THEN
+        IF current_.code_hash IS NULL THEN
+            RETURN 'edited';
+        ELSIF EXISTS (SELECT FROM ms_workflow_revision r WHERE r.task_id = workflow AND r.code_hash = hash) THEN
+            RETURN 'superseded';
+        END IF;
+    END IF;
+    DELETE FROM ms_task_definition d WHERE d.task_id = workflow;
+    INSERT INTO ms_task_definition (task_id, task_seq, name, program, task_priority, depends_on, parameters, limits, place)
+        SELECT workflow, s.seq, s.name, s.program, coalesce(s.priority, 0), s."dependsOn", nullif(s.parameters, 'null'), s.limits, s.place
+        FROM jsonb_to_recordset(definition -> 'steps') s (seq numeric, name text, program text, priority numeric, "dependsOn" numeric[], parameters jsonb, limits text[], place text);
+    UPDATE ms_workflow w SET takes = nullif(definition -> 'parameters', 'null'), result = nullif(definition -> 'result', 'null') WHERE w.task_id = workflow;
+    PERFORM kr_revise(workflow, hash, origin);
+    -- the same as what was there already, perhaps by another hand
+    UPDATE ms_workflow_revision r SET code_hash = hash FROM ms_workflow w WHERE w.task_id = workflow AND r.task_id = workflow AND r.revision = w.revision AND r.code_hash IS DISTINCT FROM hash AND hash IS NOT NULL;
+    RETURN 'written';
+END $$;
+
+-- What a flow has resulted in: what its workflow says, with the results of its tasks in place, null for those that were ignored; NULL if it
+-- says nothing. Refuses (FL422) a part that is not there, and more than 16 MiB.
+CREATE OR REPLACE FUNCTION kr_flow_result(flow text) RETURNS jsonb LANGUAGE plpgsql STABLE SET search_path FROM CURRENT AS $$
+DECLARE
+    said   jsonb;
+    inputs jsonb;
+    found_ text[];
+    odd    jsonb;
+BEGIN
+    -- wrapped, so that a reference that is all of the result has a place
+    SELECT jsonb_build_object('result', kr_without_references(r.result)), (SELECT jsonb_agg(i || jsonb_build_object('at', '["result"]'::jsonb || (i -> 'at'))) FROM jsonb_array_elements(r.result_inputs) i)
+        INTO said, inputs FROM kr_flow_stat f JOIN ms_workflow_revision r ON r.task_id = f.task_id AND r.revision = f.revision WHERE f.task_flow_id = flow;
+    IF inputs IS NULL THEN
+        RETURN said -> 'result';
+    END IF;
+    found_ := kr_input(flow, said, inputs);
+    SELECT jsonb_agg(jsonb_build_object('path', kr_path(ARRAY(SELECT jsonb_array_elements_text(o -> 'at'))), 'message', CASE WHEN o ? 'missing' THEN format('there is no %s in what that step returned', o ->> 'missing')
+            ELSE format('comes to more than 16 MiB (%s bytes so far): return keys or paths instead', o ->> 'large') END)) INTO odd
+        FROM jsonb_array_elements(found_[2]::jsonb) o WHERE NOT o ? 'ignored';
+    PERFORM kr_refuse_all(odd);
+    RETURN found_[1]::jsonb -> 'result';
+END $$;

@@ -1,0 +1,57 @@
+"""Everything that product.md shows, as it should be written: mypy and pyright must find nothing here. Never run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import assert_type
+
+from flower import Flow, context, start, task, workflow
+
+
+@dataclass
+class Page:
+    url: str
+    score: float
+
+
+@task
+async def fetch(url: str, retries: int = 1) -> Page:
+    return Page(url, context().attempt + retries)
+
+
+@task(name="sum-up")
+def summarise(pages: list[Page], top: int = 10) -> Page:
+    return pages[top]
+
+
+@task
+async def publish(report: Page, score: float = 0) -> None:
+    print(report, score)
+
+
+@workflow
+def digest(urls: Sequence[str] = ("https://example.org",), top: int = 5) -> Page:
+    home = fetch.options(name="home")(urls[0])
+    assert_type(home, Page)
+    report = summarise([home, *[fetch(url, retries=2) for url in ("a", "b")]], top=top)
+    publish.options(after=[home])(report, report.score)
+    return report
+
+
+@workflow(name="news/nothing")
+def nothing() -> None:
+    fetch("a")
+
+
+async def outside() -> None:
+    assert_type(await fetch.fn("a"), Page)
+    assert_type(summarise.fn([]), Page)
+    flow = await digest.start(["a"], top=3)
+    assert_type(flow, Flow[Page])
+    assert_type(await flow.result(timeout=60), Page)
+    assert_type(await digest.options(priority=-5, key="k").run(), Page)
+    assert_type(digest.run_sync(), Page)
+    assert_type(await nothing.run(), None)
+    by_name = await start("digest", {"urls": ["a"]}, priority=3)
+    print(await by_name.result())
