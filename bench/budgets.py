@@ -53,4 +53,8 @@ BUDGETS = {
     "idle memory": _most(90),
     "start": _most(2),
     "page": _most(50),
+    "trace": _most(200),
+    "typed": _most(20),
+    "large flow": _most(50),
+    "flow size": _least(0.9),
 }
