@@ -94,6 +94,14 @@ def _failure(task: Task) -> Iterator[tuple[str, str]]:
     yield "run again", f"python -m flower psql -c {_in_shell(_run_again(task))}"
 
 
+def how_far(task: Task) -> str:
+    """Return what a running task said of its progress as `3/10`, `3` where it does not know of how much; nothing if it said nothing."""
+    if task.status != Status.RUNNING or not isinstance(task.progress, dict):
+        return ""
+    done, total = task.progress.get("done"), task.progress.get("total")
+    return escape(f"{done}/{total}" if total is not None else f"{done}")
+
+
 def _told(task: Task) -> str:
     """Return what went wrong as `type: message`, or whatever else stands in the error column."""
     if not isinstance(task.error, dict):
@@ -132,7 +140,7 @@ def _row(task: Task) -> tuple[str, ...]:
     return (
         number(task.seq),
         task.name,
-        f"{status} {task.outcome}" if task.outcome else status,
+        f"{status} {task.outcome}" if task.outcome else f"{status} {how_far(task)}".rstrip(),
         str(task.attempt or ""),
         task.program or "",
         local(task.started_at),

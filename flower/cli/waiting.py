@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Self
 
 from flower.cli.output import console, number, say
-from flower.cli.show import print_flow
+from flower.cli.show import how_far, print_flow
 from flower.cli.times import between, in_local_time
 from flower.core.errors import DatabaseLost
 from flower.core.escape import escape
@@ -156,6 +156,6 @@ def _line(task: Task) -> str:
 
 def _summary(flow: Flow, tasks: Sequence[Task]) -> str:
     done = sum(task.status in {Status.FINISH, Status.IGNORE} for task in tasks)
-    running = [task.name for task in tasks if task.status == Status.RUNNING]
+    running = [f"{task.name} {how_far(task)}".rstrip() for task in tasks if task.status == Status.RUNNING]
     names = ", ".join(running[:_MOST_NAMES]) + (f" and {len(running) - _MOST_NAMES} more" if len(running) > _MOST_NAMES else "")
     return escape(f"{flow.workflow}  {done}/{len(tasks)} done, " + (f"running: {names}" if running else flow.status.word))

@@ -44,7 +44,7 @@ class Outcome:
     *claim* fences the write: it lands only while the task is still held under its claim_id.
     *value* is JSON text: the result of a finished task, the error of any other.
     *status* WAIT means that the task goes back: after *after_seconds* (a retry), or, when *unharmed*, at once and without
-    having used up an attempt.
+    having used up an attempt. *is_written*: the task's own transaction has recorded it.
     """
 
     claim: Claim
@@ -53,6 +53,7 @@ class Outcome:
     value: str | None = None
     after_seconds: float | None = None
     unharmed: bool = False
+    is_written: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,7 @@ class Task:
     suspended_at: datetime | None
     run_after: datetime | None
     place: str | None = None
+    progress: Json = None
 
     @property
     def is_fault(self) -> bool:

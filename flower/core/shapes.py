@@ -70,6 +70,7 @@ def task(value: Task) -> Json:
         "result": mask(value.result),
         "error": mask(value.error),
         "notice": mask(value.notice),
+        "progress": mask(value.progress),
         "registeredAt": moment(value.registered_at),
         "startedAt": moment(value.started_at),
         "finishedAt": moment(value.finished_at),

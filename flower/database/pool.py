@@ -52,6 +52,8 @@ _ROLES = {
     "cli": _Role(10, 15, 3),
     # A beat that is lost is harmless: the next one comes.
     "heartbeat": _Role(3, 5, 1, synchronous=False, writes=True),
+    # A task's own transaction: how long it takes is the task's business.
+    "task": _Role(None, 0, 0, idle_in_transaction_seconds=0, writes=True),
     "listener": _Role(10, 15, 3),
     "migrate": _Role(None, 0, 1, idle_in_transaction_seconds=60, writes=True),
     "test": _Role(None, 0, 0, idle_in_transaction_seconds=0),
@@ -59,7 +61,7 @@ _ROLES = {
 
 
 async def connect(url: str, *, role: str, schema: str = "public", worker: str | None = None) -> Connection:
-    """Open a connection for *role*: `engine`, `api`, `cli`, `heartbeat`, `listener`, `migrate` or `test`.
+    """Open a connection for *role*: `engine`, `api`, `cli`, `heartbeat`, `listener`, `migrate`, `task` or `test`.
 
     It is called `flower/<worker or ->/<role>` in pg_stat_activity, speaks UTC, finds its names in *schema*, and has the timeouts of its
     role. A time that Python cannot hold (year 20000, infinity) is read as the nearest that it can.

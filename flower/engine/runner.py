@@ -11,10 +11,10 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from flower.core.errors import InvalidParameters, ResultNotJson, SourceIgnored
+from flower.core.errors import DatabaseLost, InvalidParameters, ResultNotJson, SourceIgnored
 from flower.core.model import Claim, Failure, Outcome
 from flower.core.status import Status, Why
-from flower.sdk.context import CURRENT, Context
+from flower.sdk.context import CURRENT, Context, OwnTransaction, Said, Transactions
 from flower.sdk.failure import describe, failure_text
 from flower.sdk.inputs import arguments
 from flower.sdk.registry import Registry
@@ -31,11 +31,15 @@ class Reason(StrEnum):
 
 
 class Runner:
-    """Runs tasks of *registry*: coroutines where it is called, plain functions in up to *threads* threads of its own."""
+    """Runs tasks of *registry*: coroutines where it is called, plain functions in up to *threads* threads of its own.
 
-    def __init__(self, registry: Registry, *, threads: int) -> None:
-        self._registry = registry
+    *transactions*: in which they may write data of their own.
+    """
+
+    def __init__(self, registry: Registry, *, threads: int, transactions: Transactions | None = None) -> None:
+        self._registry, self._transactions = registry, transactions
         self._most_threads = threads
+        self._said: Said = {}
         self._threads: ThreadPoolExecutor | None = None
         self._running: dict[UUID, asyncio.Task[Any] | None] = {}
         self._asked: dict[UUID, Reason] = {}
@@ -52,11 +56,17 @@ class Runner:
             return Outcome(claim, Status.WAIT, unharmed=True)
         claim_id = claim.claim_id
         self._running[claim_id] = asyncio.current_task()
+        here = Context(claim, self._transactions, self._said)
         try:
-            CURRENT.set(Context(claim))
-            return Outcome(claim, Status.FINISH, None, await self._value(task, claim))
+            CURRENT.set(here)
+            value = await self._value(task, claim)
+            if here.own is not None:
+                return await _committed(here.own, claim, value)
+            return Outcome(claim, Status.FINISH, None, value)
         except BaseException as error:  # noqa: BLE001 - SystemExit in user code may not end the process
-            if claim_id in self._asked:
+            if here.own is not None:
+                await here.own.abandon()
+            if claim_id in self._asked or (here.own is not None and isinstance(error, DatabaseLost)):
                 return Outcome(claim, Status.WAIT, unharmed=True)
             return _ended_badly(claim, task, error)
         finally:
@@ -80,6 +90,11 @@ class Runner:
         self._asked[claim_id] = reason
         running.cancel(reason)
         return True
+
+    def said(self) -> Said:
+        """Return how far attempts have said that they are, since the last call."""
+        # One at a time: a thread may add to it meanwhile.
+        return {claim_id: self._said.pop(claim_id) for claim_id in list(self._said)}
 
     @property
     def running(self) -> tuple[UUID, ...]:
@@ -125,6 +140,15 @@ async def _contain(coroutine: Coroutine[Any, Any, Any]) -> Any:
         return await coroutine
     except (SystemExit, KeyboardInterrupt) as error:
         raise RuntimeError(f"an asyncio task of this task raised {type(error).__name__}: {error}") from error
+
+
+async def _committed(own: OwnTransaction, claim: Claim, value: str) -> Outcome:
+    """Commit what the task has written, with its outcome. Where that is in doubt the task goes back: if it was committed, that is refused."""
+    try:
+        is_written = await own.finish(value)
+    except DatabaseLost:
+        return Outcome(claim, Status.WAIT, unharmed=True)
+    return Outcome(claim, Status.FINISH, None, value, is_written=is_written)
 
 
 class _Refused(BaseException):

@@ -129,7 +129,8 @@ class Slots:
             self._taken_away.discard(claim.claim_id)
             _log.info("task.taken_away", flow=claim.flow_id, seq=str(claim.seq), program=claim.program)
         else:
-            self._recorder.add(outcome)
+            if not outcome.is_written:
+                self._recorder.add(outcome)
             _say(outcome, seconds)
         # Held until the end was handed over, so that nobody takes the claim for a stray one.
         if self._held.pop(claim.claim_id, None) is not None:

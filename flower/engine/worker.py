@@ -28,6 +28,7 @@ from flower.engine.dispatcher import Dispatcher, lanes
 from flower.engine.heartbeat import Heartbeat, Lease
 from flower.engine.runner import Runner
 from flower.engine.stopping import Stop
+from flower.engine.transactions import Transactions
 from flower.engine.watch import Watch
 from flower.sdk.registry import Registry
 
@@ -36,6 +37,7 @@ _log = log.get()
 # How long outcomes may take to be written at the end, beyond the grace of the tasks.
 _DRAIN_SECONDS = 5.0
 _HURRIED_SECONDS = 1.0
+_TELL_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,9 @@ class Life:
         self.worker_id = uuid4()
         self._pool = Pool(plan.url, role="engine", schema=plan.schema, worker=str(self.worker_id), size=lanes(plan.slots) + 1)
         self._store = Store(self._pool)
-        self._runner = Runner(plan.registry, threads=plan.slots)
+        # As many as may run: who waits for a session holds nothing that another needs.
+        self._lent = Pool(plan.url, role="task", schema=plan.schema, worker=str(self.worker_id), size=plan.slots, acquire_seconds=30)
+        self._runner = Runner(plan.registry, threads=plan.slots, transactions=Transactions(self._lent))
         self._dispatcher = Dispatcher(store=self._store, worker=self.worker_id, runner=self._runner, slots=plan.slots)
         self._listener = Listener(plan.url, plan.schema, ("flower", "flower_stop"), self._heard, worker=str(self.worker_id))
         self._over = asyncio.Event()
@@ -84,15 +88,18 @@ class Life:
             async with self._beating(), asyncio.TaskGroup() as group:
                 listening = group.create_task(self._listener.run())
                 probing = group.create_task(self._probe())
+                telling = group.create_task(self._tell())
                 dispatching = group.create_task(self._dispatcher.run())
                 begun()
                 await self._until_over(stop)
                 await self._end(dispatching, stop)
                 listening.cancel()
                 probing.cancel()
+                telling.cancel()
             return self._lost is None
         finally:
             self._runner.close()
+            await self._lent.close()
             await self._pool.close()
 
     async def _enroll(self, stop: Stop) -> bool:
@@ -152,6 +159,17 @@ class Life:
             _log.info("worker.ended", worker=str(self.worker_id))
         except (DatabaseLost, ConfigurationError, asyncpg.PostgresError) as error:
             _log.warning("worker.left_its_row", message=refusal(error) if isinstance(error, asyncpg.PostgresError) else str(error))
+
+    async def _tell(self) -> None:
+        """Write once a second how far tasks say they are, if they do."""
+        while True:
+            await asyncio.sleep(_TELL_SECONDS)
+            said = self._runner.said()
+            if said:
+                try:
+                    await self._store.workers.progress(said)
+                except (DatabaseLost, ConfigurationError, asyncpg.PostgresError) as error:
+                    _log.debug("progress.lost", message=refusal(error) if isinstance(error, asyncpg.PostgresError) else str(error))
 
     async def _probe(self) -> None:
         """Ask every few seconds whether there is work that no bell announced, and whether the bell is heard at all."""

@@ -85,6 +85,7 @@ SCHEMAS: dict[str, Json] = {
         result=_ANYTHING,
         error=_ANYTHING,
         notice=_ANYTHING,
+        progress=_ANYTHING,
         registeredAt=_TIME,
         startedAt=_TIME,
         finishedAt=_TIME,

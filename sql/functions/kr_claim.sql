@@ -77,7 +77,7 @@ RETURNS TABLE (flow text, seq numeric, workflow text, name text, program text, p
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    UPDATE kr_task_stat t SET exec_status = 1, gate = NULL, waits_seq = NULL, waits_for = NULL, started_ts = clock_timestamp(), notice = NULL,
+    UPDATE kr_task_stat t SET exec_status = 1, gate = NULL, waits_seq = NULL, waits_for = NULL, started_ts = clock_timestamp(), notice = NULL, progress = NULL,
         attempt = least(t.attempt, 2147483646) + 1, tries = least(t.tries, 2147483646) + 1, worker_id = worker, claim_id = gen_random_uuid()
     WHERE t.ctid = ANY (rows_) AND t.exec_status + 0 = 0 AND (t.inputs IS NULL OR kr_has_sources(t.task_flow_id, t.inputs))
     RETURNING t.task_flow_id::text, t.task_exec_seq, t.task_id::text, t.name::text, t.program::text, t.parameters::text, t.attempt, t.claim_id, t.run_order, t.rank,

@@ -59,6 +59,8 @@ CREATE TABLE kr_changed_workflow (
 
 ALTER TABLE kr_flow_stat ADD COLUMN revision integer;
 ALTER TABLE kr_task_stat ADD COLUMN inputs jsonb;
+-- What the latest attempt said of how far it is: {"done": …, "total": …}.
+ALTER TABLE kr_task_stat ADD COLUMN progress jsonb;
 
 -- They answer one column more, and are made anew in this same transaction.
 -- squawk-ignore ban-drop-function

@@ -43,6 +43,7 @@ THE_TASK = {
     "result": {"score": 1},
     "error": None,
     "notice": None,
+    "progress": None,
     "registeredAt": "2026-11-24T08:30:00.250000Z",
     "startedAt": "2026-11-24T08:30:00.250000Z",
     "finishedAt": "2026-11-24T08:30:00.250000Z",

@@ -66,6 +66,7 @@ def task_of(row: asyncpg.Record) -> Task:
         suspended_at=row["suspended_at"],
         run_after=row["run_after"],
         place=row["place"],
+        progress=json_of(row["progress"]),
     )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from flower.core.model import Claim, Program
-from flower.database.pool import Pool
+from flower.database.pool import Connection, Pool
 from flower.database.queries import query
 
 
@@ -94,6 +94,22 @@ class Workers:
         """Note something in the row of *claim*. False: somebody has locked the row, or the claim is gone."""
         row = await self._pool.fetchrow(query("notice"), claim.flow_id, claim.seq, claim.claim_id, kind, message, where)
         return row is not None
+
+    async def finish(self, connection: Connection, claim: Claim, value: str) -> bool:
+        """Record over *connection*, in its transaction, that *claim* has finished with the JSON text *value*. False: the claim is gone."""
+        return bool(await connection.fetchval(query("finish"), claim.flow_id, claim.seq, claim.claim_id, value))
+
+    async def progress(self, said: Mapping[UUID, tuple[Claim, float, float | None]]) -> None:
+        """Write how far running attempts are: by claim id, the claim, what is done, and of how much."""
+        claims = [claim for claim, _, _ in said.values()]
+        await self._pool.execute(
+            query("progress"),
+            [claim.flow_id for claim in claims],
+            [claim.seq for claim in claims],
+            [claim.claim_id for claim in claims],
+            [done for _, done, _ in said.values()],
+            [total for _, _, total in said.values()],
+        )
 
     async def leave(self, worker_id: UUID) -> None:
         """Remove the row of a worker that ends in order."""
