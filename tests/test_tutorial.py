@@ -38,6 +38,13 @@ def shown(part: int) -> str:
     return block(part, "console").splitlines()[-1] + "\n"
 
 
+def home(parent: Path, name: str) -> Path:
+    """Make a folder with a database of its own: one of another test may lie above it."""
+    folder = parent / name
+    (folder / ".flower").mkdir(parents=True)
+    return folder
+
+
 def finished(terminal: Terminal) -> None:
     """Wait until the last flow has finished."""
     until = time.monotonic() + 10
@@ -50,8 +57,7 @@ def flower(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_tutorial_works_as_it_stands(short_folder: Path) -> None:
-    folder = short_folder / "tutorial"
-    folder.mkdir()
+    folder = home(short_folder, "tutorial")
     terminal, module = Terminal(folder, 0), folder / "shop.py"
 
     module.write_text(block(1, "python"))
@@ -88,8 +94,7 @@ def test_the_tutorial_works_as_it_stands(short_folder: Path) -> None:
 
 
 def test_the_workflow_of_the_readme_runs(short_folder: Path) -> None:
-    folder = short_folder / "readme-workflow"
-    folder.mkdir()
+    folder = home(short_folder, "readme-workflow")
     section = (ROOT / "README.md").read_text().partition("\n## Your own workflows\n")[2].partition("\n## ")[0]
     (folder / "digest.py").write_text(re.search(r"```python\n(.*?)```", section, flags=re.DOTALL)[1])  # type: ignore[index]
     command = re.search(r"^\$ (.*)$", section, flags=re.MULTILINE)
@@ -98,8 +103,7 @@ def test_the_workflow_of_the_readme_runs(short_folder: Path) -> None:
 
 
 def test_the_examples_run_from_a_command_a_script_and_a_web_application(short_folder: Path) -> None:
-    folder = short_folder / "sales"
-    folder.mkdir()
+    folder = home(short_folder, "sales")
     etl, expected = str(EXAMPLES / "etl.py"), {"north": "25.00 EUR", "south": "25.00 EUR"}
     ran = flower(folder, "run", etl, "--param", "day=2026-02-01")
     assert (ran.returncode, json.loads(ran.stdout)) == (0, expected)
@@ -148,8 +152,7 @@ def posted(port: int, day: str) -> str:
 
 
 def test_check_says_which_waiting_tasks_would_not_fit(short_folder: Path) -> None:
-    folder = short_folder / "check"
-    folder.mkdir()
+    folder = home(short_folder, "check")
     module = folder / "app.py"
     body = "from flower import task, workflow\n\n@task\nasync def resize(url: str{more}) -> str:\n    return url\n\n@workflow\ndef resize_all(url: str = 'a'):\n    resize(url)\n"
     module.write_text(body.format(more=""))
@@ -189,8 +192,7 @@ def test_run_says_which_workflows_there_are(short_folder: Path, body: str, words
 
 
 def test_a_body_that_cannot_be_built_is_said_before_anything_starts(short_folder: Path) -> None:
-    folder = short_folder / "wrong"
-    folder.mkdir()
+    folder = home(short_folder, "wrong")
     (folder / "wrong.py").write_text(
         "from flower import task, workflow\n\n@task\nasync def t() -> int: ...\n\n@workflow\ndef w():\n    if t():\n        t()\n"
     )
@@ -199,4 +201,4 @@ def test_a_body_that_cannot_be_built_is_said_before_anything_starts(short_folder
         ran = flower(folder, *command)
         assert ran.returncode == 78
         assert "wrong.py:8: <t, known when the flow runs> has no value yet" in ran.stderr
-    assert not (folder / ".flower").exists()
+    assert list((folder / ".flower").iterdir()) == []
