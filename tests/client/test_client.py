@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -92,6 +93,7 @@ async def worker(database_url: str, pool: Pool) -> AsyncIterator[None]:
 @pytest.fixture(autouse=True)
 def a_client_of_its_own() -> Iterator[None]:
     before = STARTER._database
+    STARTER.use("", "public")
     yield
     STARTER._database = before
 
@@ -177,7 +179,8 @@ async def test_where_no_loop_runs_the_sync_forms_do_the_same(worker: None) -> No
 
 
 async def test_without_a_database_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("FLOWER_DATABASE_URL", raising=False)
+    for name in [name for name in os.environ if name.startswith(("FLOWER_", "DB_"))]:
+        monkeypatch.delenv(name)
 
     with pytest.raises(ConfigurationError, match="set FLOWER_DATABASE_URL"):
         await Client().start(Order("x"), None)
