@@ -154,6 +154,25 @@ BEGIN
     RETURN NULL;
 END $$;
 
+-- A transaction changed definitions, by whatever statement: note which workflows, so that each is worked out once, when it commits.
+CREATE OR REPLACE FUNCTION kr_definition_changed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    CASE TG_OP
+        WHEN 'INSERT' THEN INSERT INTO kr_changed_workflow (task_id) SELECT DISTINCT r.task_id FROM new_rows r ON CONFLICT DO NOTHING;
+        WHEN 'DELETE' THEN INSERT INTO kr_changed_workflow (task_id) SELECT DISTINCT r.task_id FROM old_rows r ON CONFLICT DO NOTHING;
+        WHEN 'UPDATE' THEN INSERT INTO kr_changed_workflow (task_id) SELECT r.task_id FROM old_rows r UNION SELECT r.task_id FROM new_rows r ON CONFLICT DO NOTHING;
+        WHEN 'TRUNCATE' THEN INSERT INTO kr_changed_workflow (task_id) SELECT w.task_id FROM ms_workflow w WHERE w.revision > 0 ON CONFLICT DO NOTHING;
+    END CASE;
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION kr_definition_committed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    -- all of the transaction at its first event, in one order: two that change the same workflows wait for each other and do not lock each other out
+    PERFORM kr_revise(c.task_id) FROM (SELECT c.task_id FROM kr_changed_workflow c WHERE c.transaction = NEW.transaction ORDER BY c.task_id) c;
+    RETURN NULL;
+END $$;
+
 CREATE OR REPLACE TRIGGER zz_flower_insert BEFORE INSERT ON kr_task_stat FOR EACH ROW
     WHEN (NEW.gate IS NULL) EXECUTE FUNCTION kr_task_inserted_by_hand();
 CREATE OR REPLACE TRIGGER zz_flower_inserted AFTER INSERT ON kr_task_stat FOR EACH ROW
@@ -171,7 +190,15 @@ CREATE OR REPLACE TRIGGER zz_flower_changed AFTER UPDATE OR DELETE ON kr_task_ed
 CREATE OR REPLACE TRIGGER zz_flower AFTER INSERT OR UPDATE OR DELETE ON ms_pause FOR EACH ROW EXECUTE FUNCTION kr_door_changed();
 CREATE OR REPLACE TRIGGER zz_flower AFTER INSERT OR DELETE ON kr_worker FOR EACH ROW EXECUTE FUNCTION kr_door_changed();
 CREATE OR REPLACE TRIGGER zz_flower AFTER INSERT OR UPDATE OR DELETE ON ms_limit FOR EACH ROW EXECUTE FUNCTION kr_door_changed();
+CREATE OR REPLACE TRIGGER zz_flower_inserted AFTER INSERT ON ms_task_definition REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION kr_definition_changed();
+CREATE OR REPLACE TRIGGER zz_flower_updated AFTER UPDATE ON ms_task_definition REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION kr_definition_changed();
+CREATE OR REPLACE TRIGGER zz_flower_deleted AFTER DELETE ON ms_task_definition REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION kr_definition_changed();
+CREATE OR REPLACE TRIGGER zz_flower_truncated AFTER TRUNCATE ON ms_task_definition FOR EACH STATEMENT EXECUTE FUNCTION kr_definition_changed();
+-- A constraint trigger waits for the commit; it cannot be replaced.
+DROP TRIGGER IF EXISTS zz_flower_committed ON kr_changed_workflow;
+CREATE CONSTRAINT TRIGGER zz_flower_committed AFTER INSERT ON kr_changed_workflow DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION kr_definition_committed();
 
 -- They run with our rights: nobody may hang them on a table of his own. The right is asked for when a trigger is made, not when it fires.
 REVOKE ALL ON FUNCTION kr_task_inserted_by_hand(), kr_task_arrived_by_hand(), kr_task_changed_by_hand(), kr_task_deleted(),
-    kr_tasks_truncated(), kr_edge_changed_by_hand(), kr_door_changed() FROM PUBLIC;
+    kr_tasks_truncated(), kr_edge_changed_by_hand(), kr_door_changed(),
+    kr_definition_changed(), kr_definition_committed() FROM PUBLIC;
