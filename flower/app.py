@@ -42,9 +42,7 @@ async def serve(settings: Settings, *, url: str, folder: Path | None = None, htt
     Raises ConfigurationError where waiting would not help.
     """
     stop = Stop()
-    STARTER.use(url, settings.schema_name)
-    http_program.configure(settings.http_allow, is_local=settings.is_local)
-    asyncio.get_running_loop().set_task_factory(contained)  # type: ignore[arg-type]  # typeshed wants a generator, too
+    _host_tasks(settings, url)
     try:
         with _signals(stop):
             is_full = partial(embedded.is_full, folder) if folder else lambda: False
@@ -62,9 +60,7 @@ async def serve(settings: Settings, *, url: str, folder: Path | None = None, htt
 @asynccontextmanager
 async def working(settings: Settings, *, url: str) -> AsyncIterator[None]:
     """Run tasks while inside, in this process and without an HTTP interface; the code of our workflows goes over whatever is written there."""
-    STARTER.use(url, settings.schema_name)
-    http_program.configure(settings.http_allow, is_local=settings.is_local)
-    asyncio.get_running_loop().set_task_factory(contained)  # type: ignore[arg-type]  # as above
+    _host_tasks(settings, url)
     stop, begun = Stop(), asyncio.Event()
     async with Pool(url, role="api", schema=settings.schema_name) as pool:
         work = asyncio.create_task(_Process(settings, pool, forced=True).work(stop, begun.set))
@@ -78,6 +74,13 @@ async def working(settings: Settings, *, url: str) -> AsyncIterator[None]:
             await asyncio.wait((work,))
             await http_program.close()
             work.result()
+
+
+def _host_tasks(settings: Settings, url: str) -> None:
+    """Make this process and its loop ready for user code, which may start flows on the database at *url*."""
+    STARTER.use(url, settings.schema_name)
+    http_program.configure(settings.http_allow, is_local=settings.is_local)
+    asyncio.get_running_loop().set_task_factory(contained)  # type: ignore[arg-type]  # typeshed wants a generator, too
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +12,7 @@ import typer
 from flower.cli.options import Database
 from flower.cli.output import number, short
 from flower.cli.surroundings import opened, run
-from flower.core.definition import LEFT_ALONE, DefinedStep, Definition
+from flower.core.definition import LEFT_ALONE, Definition
 from flower.core.escape import escape
 from flower.core.references import references
 
@@ -80,7 +81,7 @@ async def _misfits(database: str) -> Counter[tuple[str, str, str]]:
 
     found: Counter[tuple[str, str, str]] = Counter()
     async with opened(database) as store:
-        async for waiting in store.flows.not_begun(REGISTRY.names()):
+        for waiting in await store.flows.not_begun(REGISTRY.names()):
             task = REGISTRY.get(waiting.program)
             problems = task.parameters.misfits(waiting.parameters, waiting.filled) if task else []
             found.update((waiting.workflow, waiting.program, str(problem)) for problem in problems)
@@ -107,13 +108,13 @@ def _as_mermaid(definition: Definition) -> Iterator[str]:
     yield "flowchart TD"
     yield f"  %% {escape(definition.workflow)}"
     for step in definition.steps:
-        yield f'  s{_id(step)}["{_quoted(step.name or step.program)}"]'
+        yield f'  s{_id(step.seq)}["{_quoted(step.name or step.program)}"]'
         for parent in step.depends_on or ():
-            yield f"  s{number(parent).replace('.', '_')} --> s{_id(step)}"
+            yield f"  s{_id(parent)} --> s{_id(step.seq)}"
 
 
-def _id(step: DefinedStep) -> str:
-    return number(step.seq).replace(".", "_")
+def _id(seq: Decimal) -> str:
+    return number(seq).replace(".", "_")
 
 
 def _quoted(text: str) -> str:

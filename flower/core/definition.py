@@ -9,6 +9,9 @@ from decimal import Decimal
 
 from flower.core.model import Json
 
+# Of workflows, steps and programs: what the ancestor's columns hold.
+LONGEST_NAME = 256
+
 # Why code does not replace what is written.
 LEFT_ALONE = {
     "superseded": "a newer version of this code was defined since; python -m flower define --force writes this one again",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flower.core.errors import ModuleProblem
 from flower.core.model import Program
@@ -10,6 +10,15 @@ from flower.core.model import Program
 if TYPE_CHECKING:
     from flower.sdk.task import Task
     from flower.sdk.workflow import Workflow
+
+R = TypeVar("R", bound="Registered")
+
+
+class Registered:
+    """What the decorators make: a task or a workflow. *name* stands in the rows, *place* is `file:line` of its function."""
+
+    name: str
+    place: str
 
 
 class Registry:
@@ -47,7 +56,7 @@ class Registry:
         return tuple(Program(name, self._tasks[name].parameters.takes) for name in self.names())
 
 
-def _add(known: dict[str, Any], one: Any, what: str) -> None:
+def _add(known: dict[str, R], one: R, what: str) -> None:
     other = known.get(one.name)
     if other is not None and other.place != one.place:
         raise ModuleProblem(f'two {what}s are called {one.name!r}: {other.place} and {one.place}; give one of them another name: @{what}(name="…")')

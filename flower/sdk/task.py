@@ -9,11 +9,12 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, Self, TypeVar, overload
 
+from flower.core.definition import LONGEST_NAME
 from flower.core.errors import ModuleProblem, NotInWorkflow, TraceError
 from flower.sdk.handle import place
 from flower.sdk.hints import read_hints
 from flower.sdk.parameters import Parameters
-from flower.sdk.registry import REGISTRY
+from flower.sdk.registry import REGISTRY, Registered
 from flower.sdk.results import converter
 from flower.sdk.trace import StepOptions, current_trace
 from flower.sdk.values import clean
@@ -24,10 +25,8 @@ R = TypeVar("R")
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
-_LONGEST_NAME = 256
 
-
-class Task(Generic[P, R, F]):
+class Task(Registered, Generic[P, R, F]):
     """A function that workflows can name.
 
     *fn* is the function itself. *name* is what stands in the column `program`. *place* is `file:line` of the function.
@@ -131,13 +130,13 @@ def local_types(fn: Any, local: Mapping[str, Any]) -> dict[str, Any]:
 
 def proper_name(fn: Any, name: str | None, place: str, what: str) -> str:
     """Return *name*, or that of the function *fn* which is to be a *what* (task, workflow). Raises ModuleProblem if it can be none."""
-    if isinstance(fn, Task) or type(fn).__module__ == "flower.sdk.workflow":
+    if isinstance(fn, Registered):
         refuse(place, f"{fn.name} is a {type(fn).__name__.lower()} already; write one of @task and @workflow, once")
     if not callable(fn) or isinstance(fn, type | staticmethod | classmethod):
         refuse(place, f"@{what} takes a function, not {fn!r}")
     found = getattr(fn, "__name__", "") if name is None else name
-    if not isinstance(found, str) or not found or len(found) > _LONGEST_NAME or clean(found) != found:
-        refuse(place, f"a {what} needs a name of 1 to {_LONGEST_NAME} characters, without NUL and half surrogate pairs: @{what}(name=…)")
+    if not isinstance(found, str) or not found or len(found) > LONGEST_NAME or clean(found) != found:
+        refuse(place, f"a {what} needs a name of 1 to {LONGEST_NAME} characters, without NUL and half surrogate pairs: @{what}(name=…)")
     if found == "<lambda>":
         refuse(place, f"a lambda has no name; write {what}(name=…)(lambda …)")
     return found

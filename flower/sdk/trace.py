@@ -10,7 +10,7 @@ from decimal import Decimal
 from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 
-from flower.core.definition import DefinedStep
+from flower.core.definition import LONGEST_NAME, DefinedStep
 from flower.core.model import Json
 from flower.core.references import MARKS, Reference, escaped, references
 from flower.core.strict import DEEPEST
@@ -20,9 +20,6 @@ from flower.sdk.values import Unwritable, clean, write
 
 if TYPE_CHECKING:
     from flower.sdk.task import Task
-
-
-_LONGEST_NAME = 256
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -104,8 +101,8 @@ class Trace:
         return next(free for number in count(1) if (free := name if number == 1 else f"{name}-{number}") not in self._seqs)
 
     def _own_name(self, name: str, where: str) -> str:
-        if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME or clean(name) != name:
-            raise refusal(where, f"a step needs a name of 1 to {_LONGEST_NAME} characters, without NUL: .options(name=…)")
+        if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME or clean(name) != name:
+            raise refusal(where, f"a step needs a name of 1 to {LONGEST_NAME} characters, without NUL: .options(name=…)")
         if name in self._seqs:
             raise refusal(where, f"two steps would have the name {name!r}; give this one another: .options(name=…)")
         return name

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Generic, NoReturn, ParamSpec, Protocol, Self, TypeVar, cast, get_args, overload
+from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast, get_args, overload
 
 from flower.core.definition import Definition
 from flower.core.errors import FieldError, Invalid, NotInWorkflow, TraceError
@@ -20,7 +20,7 @@ from flower.sdk import hints
 from flower.sdk.flow import Flow, starter
 from flower.sdk.handle import REFUSED, Handle, place
 from flower.sdk.parameters import Parameters
-from flower.sdk.registry import REGISTRY
+from flower.sdk.registry import REGISTRY, Registered
 from flower.sdk.results import converter
 from flower.sdk.task import code_place, local_types, proper_name, refuse
 from flower.sdk.trace import Trace, current_trace, plain_json
@@ -30,7 +30,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Workflow(Generic[P, R]):
+class Workflow(Registered, Generic[P, R]):
     """A graph of steps, built by a function. Made by `workflow`, never by hand.
 
     *fn* is the function itself, *name* what stands in the column `task_id`, *place* `file:line` of the function.
@@ -202,18 +202,14 @@ def workflow(fn: Callable[..., Any] | None = None, /, *, name: str | None = None
 
 def _signature(fn: Callable[..., Any], name: str, where: str) -> inspect.Signature:
     if inspect.iscoroutinefunction(fn):
-        _refuse(where, f"{name} is an async def, and the body of a workflow awaits nothing: write def")
+        refuse(where, f"{name} is an async def, and the body of a workflow awaits nothing: write def")
     if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
-        _refuse(where, f"{name} is a generator (it has yield); a workflow returns what its flows result in")
+        refuse(where, f"{name} is a generator (it has yield); a workflow returns what its flows result in")
     signature = inspect.signature(fn)
     for parameter in signature.parameters.values():
         if parameter.kind in {parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
-            _refuse(where, f"{name} takes {parameter}, and each parameter of a workflow has a name of its own: write it out, without / and *")
+            refuse(where, f"{name} takes {parameter}, and each parameter of a workflow has a name of its own: write it out, without / and *")
     return signature
-
-
-def _refuse(where: str, reason: str) -> NoReturn:
-    refuse(where, reason)
 
 
 def _place_of(error: BaseException) -> str | None:

@@ -94,11 +94,10 @@ class Flows:
         items = tuple(flow_of(row) for row in rows[:limit])
         return Page(items, _cursor_of(items[-1]) if len(rows) > limit else None)
 
-    async def not_begun(self, programs: Sequence[str]) -> AsyncIterator[NotBegun]:
-        """Yield every task of *programs* that has not begun."""
-        for row in await self._pool.fetch(query("waiting_tasks"), list(programs)):
-            places = tuple(str(place["at"][0]) for place in json_of(row["inputs"]) or ())
-            yield NotBegun(row["workflow"], row["program"], row["parameters"], places)
+    async def not_begun(self, programs: Sequence[str]) -> tuple[NotBegun, ...]:
+        """Return every task of *programs* that has not begun."""
+        rows = await self._pool.fetch(query("not_begun"), list(programs))
+        return tuple(NotBegun(row["workflow"], row["program"], row["parameters"], tuple(row["filled"])) for row in rows)
 
     async def why(self, flow_id: str) -> tuple[Waiting, ...]:
         """Return, for each task that waits or stands still, the reason."""
