@@ -7,6 +7,7 @@ import math
 import re
 
 from flower.core.model import Json
+from flower.core.references import is_reference
 
 HIDDEN = "***"
 
@@ -28,7 +29,8 @@ def is_secret(key: str) -> bool:
 def mask(value: Json) -> Json:
     """Return a copy of *value* as it may be shown.
 
-    What stands under a secret key, at any depth and also inside a text that is itself JSON (the parameter BODY), becomes `***`.
+    What stands under a secret key, at any depth and also inside a text that is itself JSON (the parameter BODY), becomes `***`; a reference
+    that will be put in place later is no secret and stays.
     NaN and infinities become text, and what is nested deeper than 100 levels becomes `…`, so that json.dumps never fails.
     """
     return _masked(value, 0)
@@ -44,8 +46,15 @@ def _masked(value: Json, depth: int) -> Json:
     if depth >= DEEPEST:
         return "…"
     if isinstance(value, dict):
-        return {key: HIDDEN if is_secret(str(key)) else _masked(item, depth + 1) for key, item in value.items()}
+        return {key: HIDDEN if is_secret(str(key)) and not is_reference(item) else _masked(item, depth + 1) for key, item in value.items()}
     return [_masked(item, depth + 1) for item in value]
+
+
+def is_masked(value: Json) -> bool:
+    """Whether somewhere in *value* stands what `mask` leaves of a secret: it was shown, and comes back."""
+    if isinstance(value, dict):
+        return any((is_secret(key) and item == HIDDEN) or is_masked(item) for key, item in value.items())
+    return isinstance(value, list) and any(map(is_masked, value))
 
 
 def _masked_text(text: str, depth: int) -> str:

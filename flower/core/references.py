@@ -67,6 +67,11 @@ def references(value: Json) -> Iterator[Reference]:
             yield from references(item)
 
 
+def is_reference(value: Json) -> bool:
+    """Whether *value* is one of the objects that stand for something else."""
+    return isinstance(value, dict) and _reference(value) is not None
+
+
 def _reference(value: dict[str, Json]) -> Reference | None:
     kinds: tuple[Kind, ...] = ("task", "param", "env")
     for kind in kinds:

@@ -16,7 +16,7 @@ from tests.web.test_end_to_end import served
 __all__ = ["served"]
 
 STEPS = [
-    {"seq": 1, "program": "fetch"},
+    {"seq": 1, "program": "fetch", "parameters": {"api_key": {"$env": "KEY"}}},
     {"seq": 2, "name": "out", "program": "publish", "dependsOn": [1], "parameters": {"page": {"$task": "fetch"}}},
 ]
 
@@ -36,7 +36,7 @@ async def test_a_definition_reaches_the_store_whole(client: Client, workflows: W
 
     assert status == 200
     steps = (
-        DefinedStep(Decimal(1), None, "fetch", None, {}),
+        DefinedStep(Decimal(1), None, "fetch", None, {"api_key": {"$env": "KEY"}}),
         DefinedStep(Decimal(2), "out", "publish", (Decimal(1),), {"page": {"$task": "fetch"}}),
     )
     assert workflows.defined == [Definition("news/digest", steps, {"n": {"default": 1}}, {"$task": "out"})]
@@ -55,6 +55,7 @@ async def test_a_definition_reaches_the_store_whole(client: Client, workflows: W
         ({"steps": [{"seq": 1, "program": "x", "priority": 20}]}, "steps[0].priority"),
         ({"steps": [{"seq": 1, "program": "x"}, {"seq": 1.0, "program": "y"}]}, "steps"),
         ({"steps": [{"seq": 1, "program": "x"}], "parameters": []}, "parameters"),
+        ({"steps": [{"seq": 1, "program": "x", "parameters": {"deep": [{"api_key": "***"}]}}]}, "steps[0].parameters"),
     ],
 )
 async def test_a_body_of_the_wrong_form_is_refused_with_its_path(client: Client, workflows: Workflows, body: Any, path: str) -> None:

@@ -12,8 +12,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from flower.core import shapes
-from flower.core.definition import DefinedStep, Definition
+from flower.core.definition import LONGEST_NAME, DefinedStep, Definition
 from flower.core.errors import FieldError, Invalid
+from flower.core.masks import HIDDEN, is_masked
 from flower.core.model import Json
 from flower.web.answers import answer
 from flower.web.keys import STORE
@@ -21,7 +22,6 @@ from flower.web.requests import NoQuery, body, query, tail, valid
 
 _PREFIX = "/api/workflows/"
 _ONE = r"/api/workflows/{workflow:[\s\S]+}"
-_LONGEST_NAME = 256
 
 routes = web.RouteTableDef()
 
@@ -33,7 +33,7 @@ def _finite(value: float) -> float:
 
 
 _Seq = Annotated[float, AfterValidator(_finite)]
-_Name = Annotated[str, Field(min_length=1, max_length=_LONGEST_NAME)]
+_Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 
 
 class WrittenStep(BaseModel):
@@ -99,12 +99,16 @@ async def define(request: web.Request) -> web.Response:
     """Write one workflow as a whole, new or in place of what is there, and answer it. Flows that exist stay as they are."""
     query(request, NoQuery)
     name, store = tail(request, _PREFIX), request.app[STORE].workflows
-    if len(name) > _LONGEST_NAME:
-        raise Invalid([FieldError("workflow", f"{len(name)} characters, and no workflow has more than {_LONGEST_NAME}")])
+    if len(name) > LONGEST_NAME:
+        raise Invalid([FieldError("workflow", f"{len(name)} characters, and no workflow has more than {LONGEST_NAME}")])
     written = valid(Written, await body(request) or {})
     twice = [seq for seq, count in Counter(item.seq for item in written.steps).items() if count > 1]
     if twice:
         raise Invalid([FieldError("steps", f"two steps have the seq {_decimal(twice[0])}")])
+    hidden = [number for number, item in enumerate(written.steps) if is_masked(item.parameters)]
+    if hidden:
+        told = f'"{HIDDEN}" stands for a secret that was hidden when it was shown: send the value, or {{"$env": "NAME"}}'
+        raise Invalid([FieldError(f"steps[{number}].parameters", told) for number in hidden])
     definition = Definition(name, tuple(item.step() for item in written.steps), _takes(written), written.result)
     await store.define(definition, origin="http", code=False)
     return answer(shapes.workflow(await store.get(name)))
