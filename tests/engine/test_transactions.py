@@ -33,6 +33,25 @@ async def book(who: str) -> None:
         await own.execute("INSERT INTO accounts VALUES ($1)", who)
 
 
+class Stubborn:
+    """A task whose first attempt writes and goes on, also if it is cancelled, until it may end."""
+
+    def __init__(self) -> None:
+        self.written, self.go_on, self.times = asyncio.Event(), asyncio.Event(), 0
+
+    async def first(self) -> int:
+        self.times += 1
+        attempt = self.times
+        await book(f"attempt {attempt}")
+        self.written.set()
+        if attempt == 1:
+            try:
+                await self.go_on.wait()
+            except asyncio.CancelledError:
+                await self.go_on.wait()
+        return attempt
+
+
 async def test_it_is_seen_with_the_outcome_and_not_before_and_the_next_task_runs(database_url: str, connection: Connection) -> None:
     written, go_on = asyncio.Event(), asyncio.Event()
 
@@ -84,46 +103,25 @@ async def test_a_statement_that_fails_fails_the_task_also_if_the_function_goes_o
 
 
 async def test_of_a_task_that_was_taken_away_meanwhile_nothing_was_written(database_url: str, connection: Connection) -> None:
-    written, go_on, times = asyncio.Event(), asyncio.Event(), [0]
-
-    async def first() -> int:
-        times[0] += 1
-        await book(f"attempt {times[0]}")
-        written.set()
-        if times[0] == 1:
-            try:
-                await go_on.wait()
-            except asyncio.CancelledError:
-                await go_on.wait()
-        return times[0]
-
-    async with living(database_url, first):
+    work = Stubborn()
+    async with living(database_url, work.first):
         await insert(connection, "first")
-        await set_within(written)
+        await set_within(work.written)
         await set_by_hand(connection, 1, 0)
         (task,) = await stands(connection, 3)
-        go_on.set()
+        work.go_on.set()
         await asyncio.sleep(0.3)
     assert task["result"] == "2"
     assert await booked(connection) == ["attempt 2"]
 
 
 async def test_when_its_session_ends_the_task_goes_back_and_writes_once(database_url: str, connection: Connection) -> None:
-    written, go_on, times = asyncio.Event(), asyncio.Event(), [0]
-
-    async def first() -> int:
-        times[0] += 1
-        await book(f"attempt {times[0]}")
-        written.set()
-        if times[0] == 1:
-            await go_on.wait()
-        return times[0]
-
-    async with living(database_url, first):
+    work = Stubborn()
+    async with living(database_url, work.first):
         await insert(connection, "first")
-        await set_within(written)
+        await set_within(work.written)
         await connection.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'flower/%/task'")
-        go_on.set()
+        work.go_on.set()
         (task,) = await stands(connection, 3)
     assert (task["result"], task["tries"]) == ("2", 1)
     assert await booked(connection) == ["attempt 2"]
