@@ -174,7 +174,10 @@ async def crash(field: Field) -> None:
             pid = await field.pool.fetchval(
                 "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE '%/engine' LIMIT 1"
             )
+            witness = await connect(field.url, role="test")
             os.kill(pid, signal.SIGKILL)
+            # The server ends all its sessions when it sees that one died; until then it still answers.
+            await until(witness.is_closed, seconds=20)
             await until(lambda: _answers(field), seconds=20)
 
 
