@@ -67,7 +67,7 @@ async def running(folder: Path) -> AsyncIterator[Server]:
     cluster = Cluster(folder)
     folder, owners = cluster.folder, Owners(cluster.folder)
     try:
-        _prepare(folder)
+        prepare(folder)
         async with owners.locked():
             await cluster.make()
             owners.enter()
@@ -95,10 +95,11 @@ async def running(folder: Path) -> AsyncIterator[Server]:
                     await cluster.stop()
 
 
-def _prepare(folder: Path) -> None:
+def prepare(folder: Path) -> None:
+    """Make *folder*, which git ignores, if it is not there. Other processes may do so in the same instant."""
     if not folder.exists():
         installed_programs()  # if there are none, leave no trace
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         # Root's server is another user, who has to pass through.
         folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
     ignore = folder / ".gitignore"

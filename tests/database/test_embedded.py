@@ -9,8 +9,10 @@ import pwd
 import shutil
 import stat
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -256,6 +258,20 @@ async def test_two_processes_that_start_at_once_in_an_empty_folder_have_one_serv
         assert await one.running() == await other.running()
         await one.leave()
         await other.leave()
+
+
+def test_a_folder_that_another_process_makes_in_the_same_instant_is_no_fault(tmp_path: Path) -> None:
+    together = threading.Barrier(4)
+
+    def start(folder: Path) -> None:
+        together.wait(timeout=10)
+        embedded.prepare(folder)
+
+    with ThreadPoolExecutor(4) as threads:
+        for turn in range(50):
+            list(threads.map(start, [tmp_path / str(turn)] * 4))
+
+    assert [(path / ".gitignore").read_text() for path in tmp_path.iterdir()] == ["*\n"] * 50
 
 
 async def test_data_of_another_version_are_refused_and_left_alone(made: Path) -> None:
