@@ -2,7 +2,7 @@
 
 General layout, one way down, nothing imports upward:
 
-    cli  app  client  web  engine  database  programs  sdk  core
+    cli, testing  app  client  web  engine  database  programs  sdk  core
 
 The SQL that does the bookkeeping stands in the top-level folder sql/, which is the package flower.sql once installed.
 """

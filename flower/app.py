@@ -27,7 +27,7 @@ from flower.engine.runner import contained
 from flower.engine.stopping import Stop
 from flower.engine.worker import Life, Plan
 from flower.programs import http as http_program
-from flower.sdk.registry import REGISTRY
+from flower.sdk.registry import REGISTRY, Registry
 from flower.web import create_app, create_runner
 
 _log = log.get()
@@ -58,12 +58,14 @@ async def serve(settings: Settings, *, url: str, folder: Path | None = None, htt
 
 
 @asynccontextmanager
-async def working(settings: Settings, *, url: str) -> AsyncIterator[None]:
+async def working(settings: Settings, *, url: str, registry: Registry = REGISTRY) -> AsyncIterator[None]:
     """Run tasks while inside, in this process and without an HTTP interface; the code of our workflows goes over whatever is written there."""
+    loop = asyncio.get_running_loop()
+    factory = loop.get_task_factory()
     _host_tasks(settings, url)
     stop, begun = Stop(), asyncio.Event()
     async with Pool(url, role="api", schema=settings.schema_name) as pool:
-        work = asyncio.create_task(_Process(settings, pool, forced=True).work(stop, begun.set))
+        work = asyncio.create_task(_Process(settings, pool, registry, forced=True).work(stop, begun.set))
         waiting = asyncio.create_task(begun.wait())
         try:
             await asyncio.wait((work, waiting), return_when=asyncio.FIRST_COMPLETED)
@@ -73,6 +75,7 @@ async def working(settings: Settings, *, url: str) -> AsyncIterator[None]:
             stop.ask()
             await asyncio.wait((work,))
             await http_program.close()
+            loop.set_task_factory(factory)
             work.result()
 
 
@@ -107,8 +110,8 @@ def _signals(stop: Stop) -> Iterator[None]:
 class _Process:
     """What this process is at: migrating, living as a worker, or ending."""
 
-    def __init__(self, settings: Settings, pool: Pool, *, forced: bool = False) -> None:
-        self._settings, self._pool, self._forced = settings, pool, forced
+    def __init__(self, settings: Settings, pool: Pool, registry: Registry = REGISTRY, *, forced: bool = False) -> None:
+        self._settings, self._pool, self._registry, self._forced = settings, pool, registry, forced
         self._life: Life | None = None
 
     async def work(self, stop: Stop, begun: Callable[[], None]) -> None:
@@ -119,7 +122,7 @@ class _Process:
         plan = Plan(
             url=self._pool.url,
             schema=settings.schema_name,
-            registry=REGISTRY,
+            registry=self._registry,
             slots=settings.concurrency,
             lease=Lease(settings.lease, settings.beat),
             probe_seconds=settings.probe,
@@ -169,7 +172,7 @@ class _Process:
     async def _define(self) -> None:
         """Write the workflows of our modules, where nobody has written newer ones."""
         workflows = Store(self._pool).workflows
-        for workflow in REGISTRY.workflows():
+        for workflow in self._registry.workflows():
             became = await workflows.define(workflow.definition, origin=workflow.place, code=True, forced=self._forced)
             if became == "written":
                 _log.info("workflow.written", workflow=workflow.name, steps=len(workflow.definition.steps))

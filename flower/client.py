@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -28,7 +28,7 @@ class _Session:
     """The connections to the database of one event loop."""
 
     def __init__(self, url: str, schema: str) -> None:
-        self._url, self._schema = url, schema
+        self.database = url, schema
         self._pool = Pool(url, role="api", schema=schema)
         self.store = Store(self._pool)
         self._bells: set[asyncio.Event] = set()
@@ -40,7 +40,7 @@ class _Session:
         bell = asyncio.Event()
         self._bells.add(bell)
         if self._listening is None:
-            self._listening = asyncio.create_task(Listener(self._url, self._schema, (_CHANNEL,), self._ring).run())
+            self._listening = asyncio.create_task(Listener(*self.database, (_CHANNEL,), self._ring).run())
         try:
             yield bell
         finally:
@@ -70,6 +70,15 @@ class Client:
     def use(self, url: str, schema: str) -> None:
         """Work on this database, whatever the environment says."""
         self._database = url, schema
+
+    @contextmanager
+    def using(self, url: str, schema: str) -> Iterator[None]:
+        """Work on this database while inside, and then as before."""
+        before, self._database = self._database, (url, schema)
+        try:
+            yield
+        finally:
+            self._database = before
 
     async def close(self) -> None:
         """Give back the connections of the running event loop; its end does so as well."""
@@ -114,9 +123,11 @@ class Client:
         return _run(self.result(flow_id, timeout))
 
     async def _session(self) -> _Session:
-        loop = asyncio.get_running_loop()
+        loop, found = asyncio.get_running_loop(), self._found()
+        if loop in self._sessions and self._sessions[loop][0].database != found:
+            await self.close()
         if loop not in self._sessions:
-            session = _Session(*self._found())
+            session = _Session(*found)
             # asyncio.run closes the generators that are left: the only word that a loop gives of its end.
             keeper = _keep(session)
             await anext(keeper)

@@ -10,23 +10,15 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
 
 from flower.database import embedded
-from flower.database.migrate import migrate
 from flower.database.pool import Connection, Pool, connect
+from flower.testing.databases import Databases
 
 TEST_DATABASE_URL = "FLOWER_TEST_DATABASE_URL"
-
-
-def with_database(url: str, name: str) -> str:
-    """Return *url* with another database's name."""
-    path = urlsplit(url).path
-    before, _, query = url.partition("?")
-    return before.removesuffix(path) + f"/{name}" + (f"?{query}" if query else "")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -65,48 +57,32 @@ async def server_url(short_folder: Path) -> AsyncIterator[str]:
         yield given
         return
     async with embedded.running(short_folder / embedded.NAME) as server:
-        connection = await connect(server.url, role="test")
-        # What these tests prove does not need the disk; databases are made ten times faster.
-        await connection.execute("ALTER SYSTEM SET fsync = off")
-        await connection.execute("SELECT pg_reload_conf()")
-        await connection.close()
         yield server.url
 
 
 @pytest.fixture(scope="session")
-async def admin(server_url: str) -> AsyncIterator[Connection]:
-    """A connection that creates and drops databases."""
-    connection = await connect(server_url, role="test")
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture(scope="session")
-async def template(server_url: str, admin: Connection) -> AsyncIterator[str]:
-    """The name of a migrated database that the others are copied from."""
-    name = f"flower_template_{uuid4().hex[:8]}"
-    await admin.execute(f"CREATE DATABASE {name}")
-    await migrate(with_database(server_url, name))
-    yield name
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+async def databases(server_url: str) -> AsyncIterator[Databases]:
+    """What makes and drops databases."""
+    async with Databases(server_url) as databases:
+        if TEST_DATABASE_URL not in os.environ:
+            await databases.without_disk()
+        yield databases
 
 
 @pytest.fixture
-async def empty_database_url(server_url: str, admin: Connection) -> AsyncIterator[str]:
+async def empty_database_url(databases: Databases) -> AsyncIterator[str]:
     """A database of this test's own, without any of Flower's objects."""
-    name = f"flower_empty_{uuid4().hex[:8]}"
-    await admin.execute(f"CREATE DATABASE {name} TEMPLATE template0")
-    yield with_database(server_url, name)
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    url = await databases.make_empty()
+    yield url
+    await databases.drop(url)
 
 
 @pytest.fixture
-async def database_url(server_url: str, admin: Connection, template: str) -> AsyncIterator[str]:
+async def database_url(databases: Databases) -> AsyncIterator[str]:
     """A migrated database of this test's own."""
-    name = f"flower_test_{uuid4().hex[:8]}"
-    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield with_database(server_url, name)
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    url = await databases.make()
+    yield url
+    await databases.drop(url)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flower.core.errors import ModuleProblem
@@ -50,6 +51,12 @@ class Registry:
     def names(self) -> tuple[str, ...]:
         """Return the names of all tasks, in order."""
         return tuple(sorted(self._tasks))
+
+    def with_stubs(self, stubs: Mapping[Task[..., Any, Any], Callable[..., Any]]) -> Registry:
+        """Return a registry like this one in which each function of *stubs* runs in place of a task, with its parameters and its type of result."""
+        made = Registry()
+        made._tasks, made._workflows = {**self._tasks, **{task.name: task.running(fn) for task, fn in stubs.items()}}, self._workflows
+        return made
 
     def programs(self) -> tuple[Program, ...]:
         """Return what a worker announces of each task, in order of name."""

@@ -7,7 +7,7 @@ import inspect
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, Self, TypeVar, overload
+from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 from flower.core.definition import LONGEST_NAME
 from flower.core.errors import ModuleProblem, NotInWorkflow, TraceError
@@ -56,6 +56,12 @@ class Task(Registered, Generic[P, R, F]):
             raise TraceError(place(), "when= and join= are not there yet: a step runs when all that it depends on has finished or is ignored")
         made = copy.copy(self)
         made._step = StepOptions(name, tuple(after))  # noqa: SLF001 - another of ours
+        return made
+
+    def running(self, fn: Callable[..., Any]) -> Task[..., Any, Any]:
+        """Return a task that is this one to everybody but runs *fn*, which is called with the same arguments, by name."""
+        made = copy.copy(cast("Task[..., Any, Any]", self))
+        made.fn, made.is_async = fn, inspect.iscoroutinefunction(fn)
         return made
 
     def map(self: Task[Concatenate[T, Q], R, F], items: Iterable[T], /, *args: Q.args, **kwargs: Q.kwargs) -> list[R]:  # noqa: ARG002 - for readers and type checkers

@@ -15,7 +15,7 @@ from flower.core.errors import ConfigurationError, SchemaTooNew
 from flower.database.migrate import migrate, schema_state
 from flower.database.pool import Connection, connect
 from flower.database.queries import Functions, Migration
-from tests.conftest import with_database
+from flower.testing.databases import with_database
 
 ONE = Migration(1, "0001_tables", "CREATE TABLE thing (id integer PRIMARY KEY);")
 TWO = Migration(2, "0002_more", "ALTER TABLE thing ADD COLUMN more text; CREATE INDEX ON thing (more);")
@@ -155,8 +155,9 @@ async def test_a_table_in_use_is_waited_for_in_turns_that_let_its_users_pass(emp
 
 
 async def test_a_role_that_may_only_use_a_migrated_database_passes_and_one_that_may_not_migrate_is_told(
-    empty_database_url: str, admin: Connection
+    empty_database_url: str, server_url: str
 ) -> None:
+    admin = await open_for_test(server_url)
     role = f"flower_user_{uuid4().hex[:8]}"
     await admin.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")
     try:
@@ -170,6 +171,7 @@ async def test_a_role_that_may_only_use_a_migrated_database_passes_and_one_that_
         await connection.close()
     finally:
         await admin.execute(f"DROP ROLE {role}")
+        await admin.close()
 
 
 async def test_a_missing_database_is_a_sentence(server_url: str) -> None:

@@ -21,7 +21,8 @@ from flower.database import pool as pool_module
 from flower.database.errors import translate
 from flower.database.pool import Connection, Pool, connect
 from flower.database.url import parse, shown
-from tests.conftest import TEST_DATABASE_URL, with_database
+from flower.testing.databases import with_database
+from tests.conftest import TEST_DATABASE_URL
 from tests.database.routes import tcp_route
 
 LATEST, EARLIEST = datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)

@@ -25,7 +25,7 @@ from flower.database import embedded
 from flower.database.cluster import Cluster
 from flower.database.migrate import migrate
 from flower.database.pool import Connection, Pool, connect
-from tests.conftest import with_database
+from flower.testing.databases import with_database
 from tests.database.routes import Route, tcp_route
 from tests.engine.living import until
 from tests.engine.processes import Process

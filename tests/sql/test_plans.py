@@ -6,7 +6,6 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
-from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -14,7 +13,7 @@ import pytest
 from flower.core.model import Outcome
 from flower.core.status import Status
 from flower.database.pool import Connection, Pool, connect
-from tests.conftest import with_database
+from flower.testing.databases import Databases
 from tests.sql.engine import Engine
 
 MANY = 50_000
@@ -95,11 +94,10 @@ TABLES = {"kr_task_stat", "kr_task_edge"}
 
 
 @pytest.fixture(scope="module")
-async def crowded(server_url: str, admin: Connection, template: str) -> AsyncIterator[str]:
-    """A database with 50,000 tasks finished and 50,000 waiting at slots, in flows of a task and its child; never analysed. Its name."""
-    name = f"flower_crowded_{uuid4().hex[:8]}"
-    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-    connection = await connect(with_database(server_url, name), role="test")
+async def crowded(databases: Databases) -> AsyncIterator[str]:
+    """A database with 50,000 tasks finished and 50,000 waiting at slots, in flows of a task and its child; never analysed."""
+    url = await databases.make()
+    connection = await connect(url, role="test")
     # As flower_register and the cycle leave them; written at once, as that is quicker.
     await connection.execute(f"""
         ALTER TABLE kr_task_stat SET (autovacuum_enabled = off);
@@ -114,19 +112,17 @@ async def crowded(server_url: str, admin: Connection, template: str) -> AsyncIte
         DELETE FROM kr_recount;
     """)
     await connection.close()
-    yield name
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    yield url
+    await databases.drop(url)
 
 
 @pytest.fixture
-async def plans(server_url: str, admin: Connection, crowded: str) -> AsyncIterator[Plans]:
-    name = f"flower_plans_{uuid4().hex[:8]}"
-    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {crowded}")
-    url = with_database(server_url, name)
+async def plans(databases: Databases, crowded: str) -> AsyncIterator[Plans]:
+    url = await databases.copy(crowded)
     connection = await connect(url, role="test")
     yield Plans(OnePool(url, connection))
     await connection.close()
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await databases.drop(url)
 
 
 def assert_that_every_plan_is_by_index(plans: Plans, claim: str = "kr_task_claimable") -> None:

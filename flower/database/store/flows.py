@@ -106,6 +106,10 @@ class Flows:
         standing = [standing_of(row) for row in await self._pool.fetch(query("why"), flow_id)]
         return tuple(Waiting(task.seq, task.name, task.gate, task.waits_for, reason(task, len(workers), slots, programs)) for task in standing)
 
+    async def advance(self, flow_id: str) -> None:
+        """Make it time for the task of a flow whose time comes next, unless something of the flow runs or is about to."""
+        await self._pool.execute(query("advance"), flow_id)
+
     @asynccontextmanager
     async def awaited(self, flow_id: str) -> AsyncIterator[None]:
         """While inside, the engine rings the channel flower_end when the flow has nothing left to do."""

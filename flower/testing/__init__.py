@@ -1,0 +1,8 @@
+"""For the tests of those who write tasks: `context(attempt=2)`, and what the pytest fixture `flower_app` hands out."""
+
+from __future__ import annotations
+
+from flower.testing.app import App, Run
+from flower.testing.context import context
+
+__all__ = ["App", "Run", "context"]

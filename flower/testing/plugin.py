@@ -1,0 +1,103 @@
+"""The fixture `flower_app`, for pytest. Loaded wherever Flower is installed: what it needs is imported when a test asks for it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from flower.testing.app import App
+    from flower.testing.databases import Databases
+
+_OPTION = "flower_database"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --flower-database, and `flower_database` in the settings of pytest."""
+    what = "URL of a PostgreSQL where flower_app may create databases (without: an embedded one)"
+    parser.getgroup("flower").addoption("--flower-database", metavar="URL", help=what)
+    parser.addini(_OPTION, what, default="")
+
+
+class _Session:
+    """The databases of a test session, on a loop and in a thread of their own: a test may have any loop, or none."""
+
+    def __init__(self, url: str | None) -> None:
+        self._url = url
+        self._begun: Future[tuple[Databases, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+        self._thread = Thread(target=lambda: asyncio.run(self._keep()), name="flower test databases", daemon=True)
+        self._thread.start()
+        self._databases, self._loop, self._over = self._begun.result()
+
+    def make(self) -> str:
+        return asyncio.run_coroutine_threadsafe(self._databases.make(), self._loop).result()
+
+    def drop(self, url: str) -> None:
+        asyncio.run_coroutine_threadsafe(self._databases.drop(url), self._loop).result()
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._over.set)
+        self._thread.join()
+
+    async def _keep(self) -> None:
+        try:
+            async with _databases(self._url) as databases:
+                over = asyncio.Event()
+                self._begun.set_result((databases, asyncio.get_running_loop(), over))
+                await over.wait()
+        except BaseException as error:
+            if self._begun.done():
+                raise
+            self._begun.set_exception(error)
+
+
+@asynccontextmanager
+async def _databases(url: str | None) -> AsyncIterator[Databases]:
+    from flower.database import embedded
+    from flower.testing.databases import Databases
+
+    if url:
+        async with Databases(url) as databases:
+            yield databases
+        return
+    folder = _passable_folder()
+    try:
+        async with embedded.running(folder / embedded.NAME) as server, Databases(server.url) as databases:
+            await databases.without_disk()
+            yield databases
+    finally:
+        shutil.rmtree(folder)
+
+
+def _passable_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="flower-test-"))
+    folder.chmod(0o711)  # as root, the server is another user
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _flower_databases(request: pytest.FixtureRequest) -> Iterator[_Session]:
+    session = _Session(request.config.getoption("--flower-database") or request.config.getini(_OPTION))
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def flower_app(_flower_databases: _Session) -> Iterator[App]:
+    """Flower on a database of this test's own: `run = await flower_app.run(digest, urls=["a"], stub={fetch: page})`. See docs/testing.md."""
+    from flower.client import STARTER
+    from flower.testing.app import App
+
+    url = _flower_databases.make()
+    with STARTER.using(url, "public"):
+        yield App(url)
+    _flower_databases.drop(url)
