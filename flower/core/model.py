@@ -210,11 +210,15 @@ class Workflow:
 class Program:
     """A registered function, as a worker announces it.
 
-    *takes*: the parameters it has, None if it takes any name (`**kwargs`).
+    *takes*: the parameters it has, None if it takes any name (`**kwargs`). *requires*: those of them without a default.
+    *accepts*: `{"name": {"schema": JSON schema}}`. *result*: the JSON schema of what it returns, `{}` for anything.
     """
 
     name: str
     takes: tuple[str, ...] | None
+    requires: tuple[str, ...] = ()
+    accepts: Json = None
+    result: Json = None
 
 
 @dataclass(frozen=True, slots=True)

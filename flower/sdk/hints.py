@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import types
 import typing
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,8 +20,13 @@ _JSON_CONTAINERS = frozenset({list, dict, tuple, Sequence, Mapping})
 
 def json_schema(hint: Any) -> dict[str, Any]:
     """Return the JSON schema of what becomes a *hint*, `{}` (anything) where it has none."""
+    plain = bare(hint)
+    if plain is Any or plain is object:
+        return {}
     try:
-        return adapter(hint).json_schema()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a default that is no JSON, say: then it is not in the schema
+            return adapter(hint).json_schema()
     except Exception:  # noqa: BLE001 - a hint of the user's: pydantic raises what it will for what has no schema
         return {}
 

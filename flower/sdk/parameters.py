@@ -30,7 +30,7 @@ _NATIVE = frozenset({str, int, bool, float, dict, list})
 
 
 class Parameters:
-    """What a function takes. *takes* is None if it takes any name."""
+    """What a function takes: *names*, and whatever else if *takes* is None. *requires*: those without a default."""
 
     def __init__(self, name: str, signature: inspect.Signature, types: Mapping[str, Any]) -> None:
         self._task = name
@@ -45,7 +45,8 @@ class Parameters:
             self._converters[parameter.name] = _converter(hint)
             if _is_mutable(parameter.default):
                 self._copied[parameter.name] = parameter.default
-        self.takes = None if self._any_other else tuple(self._converters)
+        self.names = tuple(self._converters)
+        self.takes = None if self._any_other else self.names
         self.requires = tuple(name for name in self._converters if signature.parameters[name].default is inspect.Parameter.empty)
         self._takes_nothing = not self.requires and not self._copied
 

@@ -60,7 +60,7 @@ class Registry:
 
     def programs(self) -> tuple[Program, ...]:
         """Return what a worker announces of each task, in order of name."""
-        return tuple(Program(name, self._tasks[name].parameters.takes) for name in self.names())
+        return tuple(self._tasks[name].program for name in self.names())
 
 
 def _add(known: dict[str, R], one: R, what: str) -> None:

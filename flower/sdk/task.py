@@ -11,8 +11,9 @@ from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, Sel
 
 from flower.core.definition import LONGEST_NAME
 from flower.core.errors import ModuleProblem, NotInWorkflow, TraceError
+from flower.core.model import Program
 from flower.sdk.handle import place
-from flower.sdk.hints import read_hints
+from flower.sdk.hints import json_schema, read_hints
 from flower.sdk.parameters import Parameters
 from flower.sdk.registry import REGISTRY, Registered
 from flower.sdk.results import converter
@@ -77,6 +78,12 @@ class Task(Registered, Generic[P, R, F]):
     def parameters(self) -> Parameters:
         """What the function takes."""
         return Parameters(self.name, self.signature, self._hints)
+
+    @cached_property
+    def program(self) -> Program:
+        """What a worker announces of it."""
+        accepts = {name: {"schema": json_schema(self._hints.get(name, Any))} for name in self.parameters.names}
+        return Program(self.name, self.parameters.takes, self.parameters.requires, accepts, json_schema(self._hints.get("return", Any)))
 
     @cached_property
     def convert_result(self) -> Callable[[Any], Any] | None:

@@ -28,6 +28,11 @@ BEGIN
         SELECT workflow, s.seq, s.name, s.program, coalesce(s.priority, 0), s."dependsOn", nullif(s.parameters, 'null'), s.limits, s.place
         FROM jsonb_to_recordset(definition -> 'steps') s (seq numeric, name text, program text, priority numeric, "dependsOn" numeric[], parameters jsonb, limits text[], place text);
     UPDATE ms_workflow w SET takes = nullif(definition -> 'parameters', 'null'), result = nullif(definition -> 'result', 'null') WHERE w.task_id = workflow;
+    IF hash IS NULL AND jsonb_typeof(definition -> 'parameters') = 'object' THEN
+        PERFORM kr_refuse_all(kr_misfit(t.value -> 'schema', t.value -> 'default', format('parameters.%s.default', t.key), t.value -> 'schema'))
+            FROM jsonb_each(definition -> 'parameters') t WHERE t.value ? 'default';
+        PERFORM kr_refuse_all(kr_odd_parameters(kr_listed_steps(workflow), true));
+    END IF;
     PERFORM kr_revise(workflow, hash, origin);
     -- the same as what was there already, perhaps by another hand
     UPDATE ms_workflow_revision r SET code_hash = hash FROM ms_workflow w WHERE w.task_id = workflow AND r.task_id = workflow AND r.revision = w.revision AND r.code_hash IS DISTINCT FROM hash AND hash IS NOT NULL;

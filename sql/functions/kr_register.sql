@@ -38,8 +38,11 @@ BEGIN
     values_ := givens;
     IF takes IS NOT NULL THEN
         values_ := ARRAY(SELECT kr_completed(takes, o.given) FROM unnest(givens) WITH ORDINALITY o (given, n) ORDER BY o.n);
-    ELSIF '{}' <> ANY (givens) THEN
-        known := kr_known_names(workflow, made, givens);
+    ELSE
+        IF '{}' <> ANY (givens) THEN
+            known := kr_known_names(workflow, made, givens);
+        END IF;
+        PERFORM kr_refuse_all(kr_lacking(workflow, made, givens));
     END IF;
 
     WITH flow AS (
@@ -137,7 +140,7 @@ EXCEPTION WHEN data_exception THEN
     PERFORM kr_refuse('runAt', 'must be a time with a zone, as in 2026-01-31T14:00:00+01:00');
 END $$;
 
--- The names that some step of the workflow is known to take; refuses a given name that no step can take.
+-- The names that some step of the workflow is known to take; refuses a given name that no step can take, and a value that does not fit one.
 CREATE OR REPLACE FUNCTION kr_known_names(workflow text, made integer, givens jsonb[]) RETURNS text[] LANGUAGE plpgsql AS $$
 DECLARE
     known text[] := ARRAY(
@@ -152,8 +155,29 @@ BEGIN
             FROM unnest(givens) g CROSS JOIN jsonb_object_keys(g) k WHERE k <> ALL (known);
     END IF;
     PERFORM kr_refuse_all(odd);
+    SELECT jsonb_agg(DISTINCT m.odd -> 0) INTO odd FROM (
+        SELECT kr_misfit(p.schema, e.value, 'parameters.' || e.key, p.schema) AS odd FROM unnest(givens) g CROSS JOIN jsonb_each(g) e JOIN (
+            SELECT DISTINCT a.key, a.value -> 'schema' AS schema FROM kr_step s JOIN kr_program p ON p.program = s.program CROSS JOIN jsonb_each(p.accepts) a
+                WHERE s.task_id = workflow AND s.revision = made AND a.key <> ALL (kr_filled_names(s.inputs, s.given))) p ON p.key = e.key) m
+        WHERE m.odd IS NOT NULL;
+    PERFORM kr_refuse_all(odd);
     RETURN known;
 END $$;
+
+-- What steps of the workflow lack, because a program requires it, the step has none, and it was not given: a list of {path, message}, NULL if nothing.
+CREATE OR REPLACE FUNCTION kr_lacking(workflow text, made integer, givens jsonb[]) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN (
+        SELECT jsonb_agg(DISTINCT jsonb_build_object('path', 'parameters.' || r.name, 'message', format('is missing: %s requires it, and step %s of the workflow has none', r.program, r.seq)))
+        FROM (SELECT s.task_seq AS seq, s.program, q AS name FROM kr_step s JOIN kr_program p ON p.program = s.program CROSS JOIN unnest(p.requires) q
+                WHERE s.task_id = workflow AND s.revision = made AND NOT s.own ? q AND q <> ALL (kr_filled_names(s.inputs, s.given))) r
+            JOIN unnest(givens) g ON NOT g ? r.name);
+END $$;
+
+-- The names of the parameters that references stand in.
+CREATE OR REPLACE FUNCTION kr_filled_names(inputs jsonb, places jsonb) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
+    SELECT ARRAY(SELECT i ->> 0 FROM jsonb_path_query(coalesce(inputs, '[]') || coalesce(places, '[]'), '$[*].at') i)
+$$;
 
 -- What a flow is started with: what was given, and the defaults of the rest. Refuses a name that the workflow does not take, a missing one, and
 -- a value of a wrong type.
@@ -199,7 +223,7 @@ END $$;
 CREATE OR REPLACE FUNCTION kr_given_to(program text, own jsonb, inputs jsonb, places jsonb, given jsonb, known text[]) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     takes  text[] := (SELECT p.takes FROM kr_program p WHERE p.program = kr_given_to.program);
-    filled text[] := ARRAY(SELECT i ->> 0 FROM jsonb_path_query(coalesce(inputs, '[]') || coalesce(places, '[]'), '$[*].at') i);
+    filled text[] := kr_filled_names(inputs, places);
 BEGIN
     IF jsonb_path_exists(inputs, '$[*].env') THEN
         RETURN '{}';

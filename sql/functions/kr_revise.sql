@@ -1,6 +1,7 @@
 -- Work out what a workflow's rows say now: check them, and where they differ from its current revision, make a new one. Answers the
 -- number of the current revision, NULL if the workflow has no steps (any more). One session at a time per workflow.
--- Refuses with FL422: two steps of one name, an unknown dependency, a circle, a reference to a step that does not come before, or to none.
+-- Refuses with FL422: two steps of one name, an unknown dependency, a circle, a reference to a step that does not come before, or to none, and,
+-- unless code wrote it, which knows its programs better than the workers that happen to run, parameters that do not fit a program.
 CREATE OR REPLACE FUNCTION kr_revise(workflow text, hash text DEFAULT NULL, origin text DEFAULT NULL) RETURNS integer
 LANGUAGE plpgsql SET search_path FROM CURRENT SET jit = off AS $$
 #variable_conflict use_column
@@ -35,6 +36,9 @@ BEGIN
         PERFORM kr_refuse('steps', 'depends_on must be a plain list, like {1,2}');
     END IF;
     graph := kr_graph(listed);
+    IF hash IS NULL THEN
+        PERFORM kr_refuse_all(kr_odd_parameters(listed, false));
+    END IF;
     SELECT coalesce(max(r.revision), 0) + 1 INTO made FROM ms_workflow_revision r WHERE r.task_id = workflow;
 
     INSERT INTO kr_step (task_id, revision, task_exec_seq, task_seq, name, program, task_priority, limits, parents, depth, own, place)

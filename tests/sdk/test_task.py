@@ -126,7 +126,12 @@ def test_programs_say_what_they_take() -> None:
     registry.add(made(fetch, "fetch"))
     registry.add(made(free, "any"))
 
-    assert registry.programs() == (Program("any", None), Program("fetch", ("url", "width")))
+    assert registry.programs() == (
+        Program("any", None, (), {}, {"type": "null"}),
+        Program(
+            "fetch", ("url", "width"), ("url",), {"url": {"schema": {"type": "string"}}, "width": {"schema": {"type": "integer"}}}, {"type": "null"}
+        ),
+    )
 
 
 def test_context_outside_a_task_says_where_it_works() -> None:

@@ -167,7 +167,6 @@ async def test_of_pairs_a_null_key_is_dropped_a_null_value_is_empty_and_the_late
 
 
 async def test_what_is_given_replaces_what_has_its_name_and_goes_only_to_the_steps_that_take_it(pool: Pool, connection: Connection) -> None:
-    await Engine(pool).enroll(Program("One", ("a", "b")), Program("Two", ("b",)), Program("Three", ()))
     await define(
         connection,
         "w",
@@ -175,6 +174,7 @@ async def test_what_is_given_replaces_what_has_its_name_and_goes_only_to_the_ste
         {"program": "Two"},
         {"program": "Three", "param1_key": "extra", "param1_value": "old"},
     )
+    await Engine(pool).enroll(Program("One", ("a", "b")), Program("Two", ("b",)), Program("Three", ()))  # newer than the definition
 
     flow = await register(connection, parameters={"a": [1], "b": None, "extra": "new"})
 

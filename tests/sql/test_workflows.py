@@ -289,7 +289,7 @@ TAKES = {
         ({"url": 3}, "parameters.url", "string is wanted, not 3"),
         ({"url": "u", "top": "many"}, "parameters.top", "integer is wanted"),
         ({"url": "u", "top": 1.5}, "parameters.top", "integer is wanted, not 1.5"),
-        ({"url": "u", "since": 3}, "parameters.since", "null is wanted"),
+        ({"url": "u", "since": [3]}, "parameters.since", "string is wanted"),
         ({"url": "u", "day": "2026-02-30"}, "parameters.day", 'date is wanted, not "2026-02-30"'),
         ({"url": "u", "day": "31.12.2026"}, "parameters.day", "date is wanted"),
         ({"url": "u", "page": {}}, "parameters.page.n", "is missing"),

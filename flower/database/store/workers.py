@@ -60,7 +60,7 @@ class Workers:
             worker.version,
             worker.slots,
             [program.name for program in programs],
-            [json.dumps(program.takes) for program in programs],
+            [_said(program) for program in programs],
             lease_seconds,
         )
 
@@ -121,3 +121,7 @@ class Workers:
         return tuple(
             Worker(row["worker_id"], row["host"], row["pid"], row["version"], row["slots"], tuple(row["programs"]), row["started_ts"]) for row in rows
         )
+
+
+def _said(program: Program) -> str:
+    return json.dumps({"takes": program.takes, "accepts": program.accepts, "requires": program.requires, "result": program.result})
