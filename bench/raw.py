@@ -33,7 +33,7 @@ _START: _Position = (None, None, None, None)
 async def enroll(connection: Connection) -> UUID:
     """Come to work without working: a row in kr_worker that names the programs."""
     worker = uuid4()
-    await connection.execute(query("enroll"), worker, "bench", 1, "0", BATCH, list(PROGRAMS), ["[]"] * len(PROGRAMS), 3600.0)
+    await connection.execute(query("enroll"), worker, "bench", 1, "0", BATCH, list(PROGRAMS), ['{"takes": []}'] * len(PROGRAMS), 3600.0)
     return worker
 
 

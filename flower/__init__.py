@@ -10,6 +10,6 @@ The SQL that does the bookkeeping stands in the top-level folder sql/, which is 
 from __future__ import annotations
 
 from flower.core.errors import FlowFailed
-from flower.sdk import Flow, context, start, start_sync, task, workflow
+from flower.sdk import Backoff, Flow, Retry, Skip, Suspend, context, start, start_sync, task, workflow
 
-__all__ = ["Flow", "FlowFailed", "context", "start", "start_sync", "task", "workflow"]
+__all__ = ["Backoff", "Flow", "FlowFailed", "Retry", "Skip", "Suspend", "context", "start", "start_sync", "task", "workflow"]

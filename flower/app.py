@@ -13,7 +13,7 @@ from aiohttp import web
 
 from flower.client import STARTER
 from flower.core import log
-from flower.core.definition import LEFT_ALONE
+from flower.core.definition import LEFT_ALONE, OVERWRITTEN
 from flower.core.errors import DatabaseLost, EngineCancelled, FlowerError
 from flower.core.model import Readiness
 from flower.core.settings import Settings
@@ -42,48 +42,50 @@ async def serve(settings: Settings, *, url: str, folder: Path | None = None, htt
     Raises ConfigurationError where waiting would not help.
     """
     stop = Stop()
-    _host_tasks(settings, url)
+    is_full = partial(embedded.is_full, folder) if folder else lambda: False
     try:
-        with _signals(stop):
-            is_full = partial(embedded.is_full, folder) if folder else lambda: False
-            async with Pool(url, role="api", schema=settings.schema_name, is_full=is_full) as pool:
-                process = _Process(settings, pool)
-                async with _http(settings, pool, process) if http else _no_http() as base:
-                    try:
+        async with _hosting(settings, url):
+            with _signals(stop):
+                async with Pool(url, role="api", schema=settings.schema_name, is_full=is_full) as pool:
+                    process = _Process(settings, pool, REGISTRY)
+                    async with _http(settings, pool, process) if http else _no_http() as base:
                         await process.work(stop, lambda: announce(base))
-                    finally:
-                        await http_program.close()
     except asyncio.CancelledError:
         raise EngineCancelled from None
 
 
 @asynccontextmanager
 async def working(settings: Settings, *, url: str, registry: Registry = REGISTRY) -> AsyncIterator[None]:
-    """Run tasks while inside, in this process and without an HTTP interface; the code of our workflows goes over whatever is written there."""
-    loop = asyncio.get_running_loop()
-    factory = loop.get_task_factory()
-    _host_tasks(settings, url)
+    """Run the tasks of *registry* while inside, in this process and without an HTTP interface; its workflows go over whatever is written there."""
     stop, begun = Stop(), asyncio.Event()
-    async with Pool(url, role="api", schema=settings.schema_name) as pool:
+    async with _hosting(settings, url), Pool(url, role="api", schema=settings.schema_name) as pool:
         work = asyncio.create_task(_Process(settings, pool, registry, forced=True).work(stop, begun.set))
         waiting = asyncio.create_task(begun.wait())
         try:
             await asyncio.wait((work, waiting), return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                work.result()  # why it cannot work
             yield
         finally:
             waiting.cancel()
             stop.ask()
             await asyncio.wait((work,))
-            await http_program.close()
-            loop.set_task_factory(factory)
             work.result()
 
 
-def _host_tasks(settings: Settings, url: str) -> None:
+@asynccontextmanager
+async def _hosting(settings: Settings, url: str) -> AsyncIterator[None]:
     """Make this process and its loop ready for user code, which may start flows on the database at *url*."""
-    STARTER.use(url, settings.schema_name)
+    loop = asyncio.get_running_loop()
+    factory = loop.get_task_factory()
     http_program.configure(settings.http_allow, is_local=settings.is_local)
-    asyncio.get_running_loop().set_task_factory(contained)  # type: ignore[arg-type]  # typeshed wants a generator, too
+    loop.set_task_factory(contained)  # type: ignore[arg-type]  # typeshed wants a generator, too
+    try:
+        with STARTER.using(url, settings.schema_name):
+            yield
+    finally:
+        await http_program.close()
+        loop.set_task_factory(factory)
 
 
 @contextmanager
@@ -110,7 +112,7 @@ def _signals(stop: Stop) -> Iterator[None]:
 class _Process:
     """What this process is at: migrating, living as a worker, or ending."""
 
-    def __init__(self, settings: Settings, pool: Pool, registry: Registry = REGISTRY, *, forced: bool = False) -> None:
+    def __init__(self, settings: Settings, pool: Pool, registry: Registry, *, forced: bool = False) -> None:
         self._settings, self._pool, self._registry, self._forced = settings, pool, registry, forced
         self._life: Life | None = None
 
@@ -173,7 +175,10 @@ class _Process:
         """Write the workflows of our modules, where nobody has written newer ones."""
         workflows = Store(self._pool).workflows
         for workflow in self._registry.workflows():
-            became = await workflows.define(workflow.definition, origin=workflow.place, code=True, forced=self._forced)
+            became = await workflows.define(workflow.definition, origin=workflow.place, code=True)
+            if became in LEFT_ALONE and self._forced:
+                _log.warning("workflow.overwritten", workflow=workflow.name, reason=OVERWRITTEN[became])
+                became = await workflows.define(workflow.definition, origin=workflow.place, code=True, forced=True)
             if became == "written":
                 _log.info("workflow.written", workflow=workflow.name, steps=len(workflow.definition.steps))
             elif became != "current":

@@ -13,6 +13,7 @@ from flower.core.errors import ConfigurationError, FlowFailed, UnknownFlow
 from flower.core.model import Flow, Json, Order
 from flower.core.settings import read_settings
 from flower.core.status import Status
+from flower.core.steps import stopped
 from flower.database.listener import Listener
 from flower.database.pool import Pool
 from flower.database.store import Store
@@ -67,13 +68,9 @@ class Client:
         self._database: tuple[str, str] | None = None
         self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[_Session, AsyncGenerator[None]]] = WeakKeyDictionary()
 
-    def use(self, url: str, schema: str) -> None:
-        """Work on this database, whatever the environment says."""
-        self._database = url, schema
-
     @contextmanager
     def using(self, url: str, schema: str) -> Iterator[None]:
-        """Work on this database while inside, and then as before."""
+        """Work on this database while inside, whatever the environment says."""
         before, self._database = self._database, (url, schema)
         try:
             yield
@@ -102,7 +99,7 @@ class Client:
         """See `flower.sdk.flow.Starter`."""
         session = await self._session()
         flows = session.store.flows
-        async with asyncio.timeout(timeout), session.bell() as bell, flows.awaited(flow_id):
+        async with _within_time(timeout, flow_id), session.bell() as bell, flows.awaited(flow_id):
             while True:
                 bell.clear()
                 try:
@@ -123,11 +120,11 @@ class Client:
         return _run(self.result(flow_id, timeout))
 
     async def _session(self) -> _Session:
-        loop, found = asyncio.get_running_loop(), self._found()
-        if loop in self._sessions and self._sessions[loop][0].database != found:
+        loop = asyncio.get_running_loop()
+        if loop in self._sessions and self._database not in {None, self._sessions[loop][0].database}:
             await self.close()
         if loop not in self._sessions:
-            session = _Session(*found)
+            session = _Session(*self._found())
             # asyncio.run closes the generators that are left: the only word that a loop gives of its end.
             keeper = _keep(session)
             await anext(keeper)
@@ -147,6 +144,17 @@ class Client:
 
 
 STARTER = Client()
+
+
+@asynccontextmanager
+async def _within_time(seconds: float | None, flow_id: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            yield
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise TimeoutError(f"flow {flow_id} did not end within {seconds:g} s; it goes on (python -m flower why {flow_id})") from None
 
 
 async def _keep(session: _Session) -> AsyncGenerator[None]:
@@ -172,8 +180,7 @@ def _has_ended(flow: Flow) -> bool:
 async def _result_of(store: Store, flow: Flow) -> Json:
     if flow.status is Status.FINISH:
         return await store.flows.result(flow.flow_id)
-    failing = next((task for task in await store.flows.tasks(flow.flow_id) if task.is_fault), None)
-    raise FlowFailed(flow.flow_id, flow.workflow, failing)
+    raise FlowFailed(flow.flow_id, flow.workflow, stopped(await store.flows.tasks(flow.flow_id)))
 
 
 # The caller's own connection. Texts, and casts in SQL: whatever codec for jsonb the caller has set, it is not met.

@@ -16,7 +16,7 @@ import pytest
 
 from flower.database import embedded
 from flower.database.pool import Connection, Pool, connect
-from flower.testing.databases import Databases
+from flower.testing.databases import Databases, databases_on
 
 TEST_DATABASE_URL = "FLOWER_TEST_DATABASE_URL"
 
@@ -63,9 +63,7 @@ async def server_url(short_folder: Path) -> AsyncIterator[str]:
 @pytest.fixture(scope="session")
 async def databases(server_url: str) -> AsyncIterator[Databases]:
     """What makes and drops databases."""
-    async with Databases(server_url) as databases:
-        if TEST_DATABASE_URL not in os.environ:
-            await databases.without_disk()
+    async with databases_on(server_url, is_ours=TEST_DATABASE_URL not in os.environ) as databases:
         yield databases
 
 

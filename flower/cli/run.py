@@ -23,6 +23,9 @@ def run(
 ) -> None:
     """Run a workflow in this process: start it, show its progress, print its result as JSON.
 
+    The code of the module is written over what its workflows were. While it runs, this process is a worker like any other: other flows of
+    the database that wait for these tasks are run as well.
+
     The exit status is 0 if the flow finished, 1 if a task failed or the flow was cancelled, 3 if it waits for a person.
     """
     from flower.sdk.modules import load
@@ -51,7 +54,9 @@ async def _run(workflow: str, parameters: dict[str, Json], database: str | None)
         from flower.cli.show import print_flow
         from flower.cli.waiting import DONE, exit_status, follow
 
-        async with working(found.settings, url=found.url), store_of(found) as store:
+        # At its end it keeps nobody waiting: what it runs of other flows of these tasks is handed back.
+        settings = found.settings.model_copy(update={"grace": 0})
+        async with working(settings, url=found.url), store_of(found) as store:
             registered = await store.flows.register(Order(workflow, parameters))
             say(f"{workflow} started; see it with: python -m flower show {registered.flow_id}")
             flow, tasks = await follow(found, store, registered.flow_id)

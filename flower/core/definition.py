@@ -18,13 +18,17 @@ LEFT_ALONE = {
     "edited": "its rows were written or changed by someone else; python -m flower define --force writes this code over them",
 }
 
+# What `run`, which runs the code that it is given, has then replaced.
+OVERWRITTEN = {"superseded": "a newer version of this code had been defined since", "edited": "its rows had been written or changed by someone else"}
+
 
 @dataclass(frozen=True, slots=True)
 class DefinedStep:
     """One row of `ms_task_definition`.
 
     *name*: None, and it is called like its program. *depends_on*: the seq of its parents, None for the step before it. *parameters* may hold
-    references (see `flower.core.references`). *place*: `file:line` of the call, if Python wrote it.
+    references (see `flower.core.references`). *place*: `file:line` of the call, if Python wrote it. *options*: what it says of its attempts in place
+    of the function, `{"attempts": …, "backoff": …, "retryOn": …, "giveUpOn": …, "timeout": …, "onLost": …}`, each as it likes.
     """
 
     seq: Decimal
@@ -35,6 +39,7 @@ class DefinedStep:
     place: str | None = None
     priority: int = 0
     limits: tuple[str, ...] | None = None
+    options: Json = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,7 @@ class Definition:
                 "priority": step.priority,
                 "limits": step.limits and list(step.limits),
                 "place": step.place,
+                **(step.options or {}),
             }
             for step in self.steps
         ]

@@ -23,7 +23,8 @@ class Claim:
     """A task that this worker holds: all that the runner needs to run it once.
 
     *parameters* is the row's JSON text, not yet decoded: a hand may have written anything there. *open* is a JSON array of the places in it
-    that the worker must fill or judge (see `sql/functions/kr_input.sql`), None if there are none.
+    that the worker must fill or judge (see `sql/functions/kr_input.sql`), None if there are none. *tries*: how many attempts this is the last of, by
+    what `attempts` counts. *options* is the JSON text of what the step says of its attempts, None: nothing.
     """
 
     flow_id: str
@@ -35,6 +36,8 @@ class Claim:
     attempt: int
     claim_id: UUID
     open: str | None = None
+    tries: int = 1
+    options: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +185,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One row of a workflow's definition."""
+    """One row of a workflow's definition. *options*: what it says of its attempts, see `flower.core.definition`."""
 
     seq: Decimal
     name: str
@@ -193,6 +196,7 @@ class Step:
     known: bool
     place: str | None = None
     limits: tuple[str, ...] | None = None
+    options: Json = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +215,8 @@ class Program:
     """A registered function, as a worker announces it.
 
     *takes*: the parameters it has, None if it takes any name (`**kwargs`). *requires*: those of them without a default.
-    *accepts*: `{"name": {"schema": JSON schema}}`. *result*: the JSON schema of what it returns, `{}` for anything.
+    *accepts*: their JSON schemas by name. *result*: the JSON schema of what it returns, `{}` for anything. *options*: what it says of its
+    attempts (see `flower.sdk.retry`), None if that is as usual.
     """
 
     name: str
@@ -219,6 +224,7 @@ class Program:
     requires: tuple[str, ...] = ()
     accepts: Json = None
     result: Json = None
+    options: Json = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,7 @@ def step(value: Step) -> Json:
         "dependsOn": None if value.depends_on is None else [number(item) for item in value.depends_on],
         "parameters": mask(value.parameters),
         "limits": None if value.limits is None else list(value.limits),
+        **(value.options or {}),
         "known": value.known,
         "place": value.place,
     }

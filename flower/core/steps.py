@@ -1,4 +1,4 @@
-"""Finds the task of a flow that a person means by STEP: its seq, or its name."""
+"""Finds the task of a flow that a person means by STEP (its seq, or its name), and the one that stopped it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from flower.core.errors import UnknownTask
 from flower.core.model import Task
+from flower.core.status import Status
 
 
 def find_task(flow_id: str, tasks: Sequence[Task], step: str) -> Task:
@@ -19,6 +20,12 @@ def find_task(flow_id: str, tasks: Sequence[Task], step: str) -> Task:
     if found is None:
         raise UnknownTask(flow_id, step, get_close_matches(step, [task.name for task in tasks]))
     return found
+
+
+def stopped(tasks: Sequence[Task]) -> Task | None:
+    """Return the task of *tasks* that keeps their flow from its end: the first that went wrong, else the first that waits for a person."""
+    suspended = [task for task in tasks if task.status == Status.SUSPEND]
+    return next((task for task in suspended if task.is_fault), next(iter(suspended), None))
 
 
 def _number(step: str) -> Decimal | None:

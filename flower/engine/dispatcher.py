@@ -12,8 +12,9 @@ from uuid import UUID
 from flower.core.model import Claim
 from flower.database.store import Store
 from flower.engine.accounts import Accounts
+from flower.engine.endings import Reason
 from flower.engine.lane import Lane
-from flower.engine.runner import Reason, Runner
+from flower.engine.runner import Runner
 from flower.engine.shared import Look, Shared, Standing
 
 # A turn costs the database as much as twenty tasks: a smaller lane would mostly pay for its turns.
@@ -49,6 +50,11 @@ class Dispatcher:
     def unwritten(self) -> int:
         """How many outcomes wait to be written, or for the word that they are."""
         return sum(lane.unwritten for lane in self._lanes)
+
+    @property
+    def leaked(self) -> int:
+        """How many attempts still go on though they were told to stop, beyond the slots."""
+        return sum(lane.slots.leaked for lane in self._lanes)
 
     def claim_of(self, attempt: asyncio.Task[Any]) -> Claim | None:
         """Return what runs in *attempt*, None if it is no task of ours. May be called from any thread."""

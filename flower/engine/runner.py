@@ -7,27 +7,24 @@ import inspect
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from flower.core.errors import DatabaseLost, InvalidParameters, ResultNotJson, SourceIgnored
-from flower.core.model import Claim, Failure, Outcome
-from flower.core.status import Status, Why
+from flower.core.errors import DatabaseLost
+from flower.core.model import Claim, Outcome
+from flower.core.status import Status
+from flower.engine import endings
+from flower.engine.endings import Reason
 from flower.sdk.context import CURRENT, Context, OwnTransaction, Said, Transactions
-from flower.sdk.failure import describe, failure_text
-from flower.sdk.inputs import arguments
 from flower.sdk.registry import Registry
 from flower.sdk.results import encode_result
 from flower.sdk.task import Task
 
+_MOST_STRAY_THREADS = 1_000
 
-class Reason(StrEnum):
-    """Why the engine asks a running task to stop."""
 
-    SHUTDOWN = "shutdown"
-    TAKEN_AWAY = "taken_away"
-    LEASE_LOST = "lease_lost"
+def _let_be(_claim: Claim) -> None:
+    """Have an attempt take as long as it will."""
 
 
 class Runner:
@@ -45,30 +42,31 @@ class Runner:
         self._asked: dict[UUID, Reason] = {}
         self._is_closed = False
 
-    async def run(self, claim: Claim) -> Outcome:
+    async def run(self, claim: Claim, on_overdue: Callable[[Claim], None] = _let_be) -> Outcome:
         """Run *claim* once. Whatever user code does, SystemExit included, comes back as an outcome.
 
-        A program that this process lacks, and a task that did not finish after `cancel`, come back as WAIT, unharmed.
+        A program that this process lacks, and a task that did not finish after `cancel`, come back as WAIT, unharmed. *on_overdue* is called
+        when the attempt has taken as long as it may; what `cancel` with Reason.TIMEOUT then ends is a failure.
         The engine stops a task by `cancel` only: any other cancellation is taken for one by user code, and is a failure. Raises nothing.
         """
         task = self._registry.get(claim.program)
         if task is None or self._is_closed:
-            return Outcome(claim, Status.WAIT, unharmed=True)
+            return endings.unharmed(claim)
         claim_id = claim.claim_id
         self._running[claim_id] = asyncio.current_task()
         here = Context(claim, self._transactions, self._said)
         try:
             CURRENT.set(here)
-            value = await self._value(task, claim)
+            value = await self._value(task, claim, on_overdue)
             if here.own is not None:
                 return await _committed(here.own, claim, value)
             return Outcome(claim, Status.FINISH, None, value)
         except BaseException as error:  # noqa: BLE001 - SystemExit in user code may not end the process
             if here.own is not None:
                 await here.own.abandon()
-            if claim_id in self._asked or (here.own is not None and isinstance(error, DatabaseLost)):
-                return Outcome(claim, Status.WAIT, unharmed=True)
-            return _ended_badly(claim, task, error)
+                if isinstance(error, DatabaseLost):
+                    return endings.unharmed(claim)
+            return endings.of(claim, task, error, asked=self._asked.get(claim_id))
         finally:
             CURRENT.set(None)
             self._running.pop(claim_id, None)
@@ -91,6 +89,11 @@ class Runner:
         running.cancel(reason)
         return True
 
+    def cut_short(self, claim: Claim, reason: Reason) -> Outcome:
+        """Return how an attempt ends that did not stop though it was asked to, for *reason*."""
+        task = self._registry.get(claim.program)
+        return endings.unharmed(claim) if task is None else endings.of(claim, task, asyncio.CancelledError(), asked=reason)
+
     def said(self) -> Said:
         """Return how far attempts have said that they are, since the last call."""
         # One at a time: a thread may add to it meanwhile.
@@ -107,22 +110,32 @@ class Runner:
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _value(self, task: Task[..., Any, Any], claim: Claim) -> str:
+    async def _value(self, task: Task[..., Any, Any], claim: Claim, on_overdue: Callable[[Claim], None]) -> str:
+        policy, values = endings.policy_of(task, claim), endings.arguments_of(task, claim)
+        if policy.timeout is None:
+            return encode_result(task, await self._call(task, values))
+        deadline = asyncio.get_running_loop().call_later(policy.timeout, on_overdue, claim)
         try:
-            values = arguments(task, claim.parameters, claim.open)
-        except (InvalidParameters, SourceIgnored) as error:
-            raise _Refused(error) from None
+            returned = await self._call(task, values)
+        finally:
+            deadline.cancel()
+        if self._asked.get(claim.claim_id) is Reason.TIMEOUT:
+            raise asyncio.CancelledError  # it was told to stop, and went on to its end
+        return encode_result(task, returned)
+
+    async def _call(self, task: Task[..., Any, Any], values: dict[str, Any]) -> Any:
         if task.is_async:
-            return encode_result(task, await task.fn(**values))
+            return await task.fn(**values)
         raised, value = await self._in_thread(task.fn, values)
         if raised is not None:
             raise raised
         # A def around an async def (a partial, a plain decorator) hands out its coroutine: it belongs on the loop.
-        return encode_result(task, await value if inspect.iscoroutine(value) else value)
+        return await value if inspect.iscoroutine(value) else value
 
     async def _in_thread(self, fn: Callable[..., Any], arguments: dict[str, Any]) -> tuple[BaseException | None, Any]:
         if self._threads is None:
-            self._threads = ThreadPoolExecutor(self._most_threads, thread_name_prefix="flower-task")
+            # Far more than slots: a thread that does not end when its task is over keeps no other from its turn.
+            self._threads = ThreadPoolExecutor(self._most_threads + _MOST_STRAY_THREADS, thread_name_prefix="flower-task")
         call = self._threads.submit(copy_context().run, _call, fn, arguments)
         return await asyncio.wrap_future(call)
 
@@ -147,16 +160,8 @@ async def _committed(own: OwnTransaction, claim: Claim, value: str) -> Outcome:
     try:
         is_written = await own.finish(value)
     except DatabaseLost:
-        return Outcome(claim, Status.WAIT, unharmed=True)
+        return endings.unharmed(claim)
     return Outcome(claim, Status.FINISH, None, value, is_written=is_written)
-
-
-class _Refused(BaseException):
-    """Carries what is wrong with the parameters past everything that user code could raise."""
-
-    def __init__(self, error: InvalidParameters | SourceIgnored) -> None:
-        super().__init__(error)
-        self.error = error
 
 
 def _call(fn: Callable[..., Any], arguments: dict[str, Any]) -> tuple[BaseException | None, Any]:
@@ -165,21 +170,3 @@ def _call(fn: Callable[..., Any], arguments: dict[str, Any]) -> tuple[BaseExcept
         return None, fn(**arguments)
     except BaseException as error:  # noqa: BLE001 - as above
         return error, None
-
-
-def _ended_badly(claim: Claim, task: Task[..., Any, Any], error: BaseException) -> Outcome:
-    if type(error) is _Refused and isinstance(error.error, SourceIgnored):
-        failure = Failure("SourceIgnored", str(error.error), claim.program)
-        return Outcome(claim, Status.IGNORE, Why.SKIPPED, failure_text(failure))
-    if type(error) is _Refused:
-        failure = Failure("InvalidParameters", str(error.error), claim.program)
-        return Outcome(claim, Status.SUSPEND, Why.INVALID, failure_text(failure))
-    if type(error) is ResultNotJson:
-        failure = Failure("ResultNotJson", str(error), claim.program, f"{task.place} in {task.name}")
-        return Outcome(claim, Status.SUSPEND, Why.FAILED, failure_text(failure))
-    # Python turns a StopIteration that leaves a coroutine into this; the user raised the inner one.
-    cause = error.__cause__
-    if type(error) is RuntimeError and isinstance(cause, StopIteration | StopAsyncIteration):
-        error = cause
-    failure = describe(error, program=claim.program, home=task.__module__.partition(".")[0])
-    return Outcome(claim, Status.SUSPEND, Why.FAILED, failure_text(failure))

@@ -12,13 +12,14 @@ from uuid import UUID
 from flower.core import log
 from flower.core.model import Claim, Outcome
 from flower.core.status import Status, Why
+from flower.engine.endings import Reason
 from flower.engine.recorder import Recorder
-from flower.engine.runner import Reason, Runner
+from flower.engine.runner import Runner
 from flower.sdk.failure import LAST_RESORT
 
 _log = log.get()
 
-# How long tasks that were cancelled may take to end.
+# How long tasks that were cancelled may take to end. Those that do not are left to themselves: their slot is free again.
 _CANCEL_SECONDS = 5.0
 _HURRIED_SECONDS = 1.0
 
@@ -34,6 +35,7 @@ _EVENTS = {
 class _Held:
     claim: Claim
     attempt: asyncio.Task[None]
+    began: float
 
 
 class Slots:
@@ -45,6 +47,7 @@ class Slots:
         self._held: dict[UUID, _Held] = {}
         # Claims that are gone: their outcome would be refused, so nobody sends it.
         self._taken_away: set[UUID] = set()
+        self._leaked: set[UUID] = set()
 
     def __len__(self) -> int:
         """Return how many tasks run."""
@@ -70,7 +73,7 @@ class Slots:
 
     def start(self, claim: Claim) -> None:
         """Run *claim* under a permit that was taken."""
-        self._held[claim.claim_id] = _Held(claim, asyncio.create_task(self._attempt(claim)))
+        self._held[claim.claim_id] = _Held(claim, asyncio.create_task(self._attempt(claim)), monotonic())
 
     def hand_back(self, claim: Claim) -> None:
         """Return *claim* unharmed, and its permit, without having run it."""
@@ -90,22 +93,47 @@ class Slots:
         """Stop these tasks and forget what they return: their claims are gone."""
         for claim_id in [claim_id for claim_id in claim_ids if claim_id in self._held]:
             self._taken_away.add(claim_id)
-            self._cancel(claim_id, Reason.TAKEN_AWAY)
+            self._stop(self._held[claim_id].claim, Reason.TAKEN_AWAY)
+
+    @property
+    def leaked(self) -> int:
+        """How many attempts still go on though they were told to stop, beyond the slots."""
+        return len(self._leaked)
 
     async def empty(self, grace_seconds: float, hurried: asyncio.Event) -> None:
         """Give what runs *grace_seconds*, or until *hurried*; then cancel it, and hand back unharmed what does not end even so."""
         await self._ended(grace_seconds, hurried)
         self.cancel_all(Reason.SHUTDOWN)
         await self._ended(_HURRIED_SECONDS if hurried.is_set() else _CANCEL_SECONDS)
-        for claim_id, held in list(self._held.items()):
+        for held in list(self._held.values()):
             _log.error("task.left_behind", flow=held.claim.flow_id, seq=str(held.claim.seq), program=held.claim.program)
-            self._close_account(Outcome(held.claim, Status.WAIT, unharmed=True), 0)
-            self._taken_away.add(claim_id)
+            self._leave(held, self._runner.cut_short(held.claim, Reason.SHUTDOWN))
 
     def cancel_all(self, reason: Reason) -> None:
         """Ask everything that runs to stop, for *reason*."""
         for claim_id in list(self._held):
             self._cancel(claim_id, reason)
+
+    def _overdue(self, claim: Claim) -> None:
+        self._stop(claim, Reason.TIMEOUT)
+
+    def _stop(self, claim: Claim, reason: Reason) -> None:
+        """Cancel what runs under *claim*; if it does not end even so, free its slot without it."""
+        self._cancel(claim.claim_id, reason)
+        if claim.claim_id in self._held:
+            asyncio.get_running_loop().call_later(_CANCEL_SECONDS, self._give_up_on, self._held[claim.claim_id], reason)
+
+    def _give_up_on(self, held: _Held, reason: Reason) -> None:
+        claim = held.claim
+        if claim.claim_id not in self._held:
+            return
+        _log.error("task.leaked", flow=claim.flow_id, seq=str(claim.seq), program=claim.program, why=reason.value)
+        self._leave(held, self._runner.cut_short(claim, reason))
+
+    def _leave(self, held: _Held, outcome: Outcome) -> None:
+        """Count *held* as ended with *outcome*, and let it go on: what it returns one day is forgotten."""
+        self._close_account(outcome, monotonic() - held.began)
+        self._leaked.add(held.claim.claim_id)
 
     def _cancel(self, claim_id: UUID, reason: Reason) -> None:
         if self._runner.cancel(claim_id, reason):
@@ -118,13 +146,17 @@ class Slots:
     async def _attempt(self, claim: Claim) -> None:
         began = monotonic()
         try:
-            outcome = await self._runner.run(claim)
+            outcome = await self._runner.run(claim, self._overdue)
         except BaseException:  # noqa: BLE001 - an exception class whose own attributes raise: even then the slot comes back
             outcome = Outcome(claim, Status.SUSPEND, Why.FAILED, LAST_RESORT)
         self._close_account(outcome, monotonic() - began)
 
     def _close_account(self, outcome: Outcome, seconds: float) -> None:
         claim = outcome.claim
+        if claim.claim_id in self._leaked:
+            self._leaked.discard(claim.claim_id)
+            _log.warning("task.leak_ended", flow=claim.flow_id, seq=str(claim.seq), program=claim.program)
+            return
         if claim.claim_id in self._taken_away:
             self._taken_away.discard(claim.claim_id)
             _log.info("task.taken_away", flow=claim.flow_id, seq=str(claim.seq), program=claim.program)
@@ -150,10 +182,10 @@ class Slots:
 
 def _say(outcome: Outcome, seconds: float) -> None:
     """Write the one canonical line of an attempt."""
-    claim, status = outcome.claim, outcome.status
-    say = _log.warning if status is Status.SUSPEND else _log.info
+    claim, status, again = outcome.claim, outcome.status, outcome.after_seconds
+    say = _log.warning if outcome.why is Why.FAILED else _log.info
     say(
-        _EVENTS[status],
+        _EVENTS[status] if again is None else "task.attempt_failed",
         flow=claim.flow_id,
         seq=str(claim.seq),
         program=claim.program,
@@ -161,4 +193,5 @@ def _say(outcome: Outcome, seconds: float) -> None:
         status=status.word,
         seconds=round(seconds, 4),
         **({"why": outcome.why.value} if outcome.why else {}),
+        **({} if again is None else {"again_in": round(again, 1)}),
     )

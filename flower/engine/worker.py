@@ -77,6 +77,11 @@ class Life:
             return "has not begun yet"
         return self._dispatcher.state if self._dispatcher.is_open else "is ending"
 
+    @property
+    def leaked(self) -> int:
+        """How many attempts still go on though they were told to stop, beyond the slots."""
+        return self._dispatcher.leaked
+
     async def live(self, stop: Stop, begun: Callable[[], None]) -> bool:
         """Work until *stop* is asked, and then end in order: True. False: this worker was given up for lost; begin another life.
 

@@ -32,7 +32,7 @@ _MOST_LINKED = 10
 
 def describe(error: BaseException, *, program: str | None = None, home: str = "") -> Failure:
     """Return what is known of *error*. *home*: the package of the task's function, which is user code wherever it is installed."""
-    kind, message = _name(error), _message(error)
+    kind, message = _name(error), message_of(error)
     try:
         where, lines = _Story(home).tell(error)
         return Failure(kind, message, _short(program), where, clean("\n".join(lines)))
@@ -89,7 +89,7 @@ class _Story:
         self._told.add(id(error))
         frames = list(_frames(error.__traceback__))
         last = max((place for place, (frame, _) in enumerate(frames) if _is_user_code(frame, self._home)), default=len(frames) - 1)
-        lines = [f"{_full_name(error)}: {_message(error)}", *(str(note) for note in getattr(error, "__notes__", ()))]
+        lines = [f"{_full_name(error)}: {message_of(error)}", *(str(note) for note in getattr(error, "__notes__", ()))]
         lines += self._written(frames[last::-1] if frames else [])
         if frames[last + 1 :]:
             lines += ["and from there into libraries:", *self._written(frames[last + 1 :])]
@@ -181,7 +181,8 @@ def _full_name(error: BaseException) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _message(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
+    """Return the message of *error*, which can surely be stored."""
     try:
         return _cut(str(error))
     except BaseException as second:  # noqa: BLE001 - the failure path may not fail

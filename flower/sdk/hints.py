@@ -5,30 +5,88 @@ The only module of the SDK that imports pydantic, and only once a hint needs it.
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import types
 import typing
 import warnings
+from collections import abc
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
 from typing import Any
+from uuid import UUID
+
+from flower.sdk.values import write
 
 if typing.TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 _JSON_SCALARS = frozenset({Any, object, None, type(None), bool, int, float, str})
 _JSON_CONTAINERS = frozenset({list, dict, tuple, Sequence, Mapping})
+_SCHEMAS = {int: "integer", float: "number", str: "string", bool: "boolean", None: "null", type(None): "null"}
+_EXACT = frozenset({bytes, Decimal, date, datetime, time, timedelta, UUID, Path})
+_CONTAINERS = _JSON_CONTAINERS | {set, frozenset, abc.Set, typing.Union, types.UnionType}
+_LARGEST_SCHEMA_BYTES = 64 * 1024
 
 
 def json_schema(hint: Any) -> dict[str, Any]:
-    """Return the JSON schema of what becomes a *hint*, `{}` (anything) where it has none."""
-    plain = bare(hint)
-    if plain is Any or plain is object:
-        return {}
+    """Return the JSON schema of what becomes a *hint*, `{}` (anything) where it has none, or none that can be stored.
+
+    A hint that takes more than its schema says (validators, aliases) is marked `"x-unchecked": true`: nothing is refused by it.
+    """
+    if is_anything(hint):
+        return {}  # pydantic need not be loaded to say so
+    if _is_scalar(hint) and hint in _SCHEMAS:
+        return {"type": _SCHEMAS[hint]}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a default that is no JSON, say: then it is not in the schema
-            return adapter(hint).json_schema()
+            schema: dict[str, Any] = json.loads(write(adapter(hint).json_schema(), _LARGEST_SCHEMA_BYTES))
+        return schema if _says_all(hint, set()) else {**schema, "x-unchecked": True}
     except Exception:  # noqa: BLE001 - a hint of the user's: pydantic raises what it will for what has no schema
         return {}
+
+
+def _says_all(hint: Any, seen: set[Any]) -> bool:
+    """Whether a value that the JSON schema of *hint* does not allow is surely refused by it. Raises what a user's class may raise."""
+    if typing.get_origin(hint) is typing.Annotated:
+        plain = all(type(mark).__module__ == "annotated_types" for mark in hint.__metadata__)
+        return plain and _says_all(hint.__origin__, seen)
+    hint = bare(hint)
+    if hint in _JSON_SCALARS or hint in _EXACT or hint in seen:
+        return True
+    origin = typing.get_origin(hint)
+    if origin is typing.Literal:
+        return True
+    if origin in _CONTAINERS or isinstance(hint, types.UnionType):
+        return all(part is Ellipsis or _says_all(part, seen) for part in typing.get_args(hint))
+    if not isinstance(hint, type):
+        return False
+    seen.add(hint)
+    if issubclass(hint, Enum):
+        return "_missing_" not in {name for kind in hint.__mro__ if kind.__module__ != "enum" for name in vars(kind)}
+    if hasattr(hint, "__pydantic_decorators__"):
+        return _is_plain_model(hint, seen)
+    if dataclasses.is_dataclass(hint):
+        return all(_says_all(part, seen) for part in typing.get_type_hints(hint, include_extras=True).values())
+    return hint in _CONTAINERS
+
+
+def _is_plain_model(model: Any, seen: set[Any]) -> bool:
+    decorators, fields = model.__pydantic_decorators__, getattr(model, "model_fields", None)
+    if fields is None or set(model.model_config) - {"extra", "title", "frozen"} or "__get_pydantic_core_schema__" in vars(model):
+        return False
+    if decorators.field_validators or decorators.model_validators or decorators.validators or decorators.root_validators:
+        return False
+    return all(
+        field.validation_alias is None
+        and all(type(mark).__module__ == "annotated_types" for mark in field.metadata)
+        and _says_all(field.annotation, seen)
+        for field in fields.values()
+    )
 
 
 def read_hints(fn: Callable[..., Any], names: Sequence[str], local: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,10 +145,14 @@ def bare(hint: Any) -> Any:
             return hint
 
 
+def is_anything(hint: Any) -> bool:
+    """Whether *hint* says nothing: Any, or object."""
+    plain = bare(hint)
+    return plain is Any or plain is object
+
+
 def is_exact(hint: Any) -> bool:
     """Whether *hint* is Decimal, or Decimal and None: text that looks like a number must not pass through a float."""
-    from decimal import Decimal
-
     plain = bare(hint)
     if not isinstance(plain, types.UnionType) and typing.get_origin(plain) is not typing.Union:
         return plain is Decimal

@@ -125,10 +125,7 @@ class Parameters:
 
 def _converter(hint: Any) -> Callable[[Json], Any]:
     """Return what turns a JSON value into a value of *hint*. What it returns may raise ValidationError, and what a validator raises."""
-    plain = hints.bare(hint)
-    if plain is Any or plain is object:
-        return _unconverted
-    return partial(_convert, _Hint(hint, plain))
+    return _unconverted if hints.is_anything(hint) else partial(_convert, _Hint(hint, hints.bare(hint)))
 
 
 class _Unfit(ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -54,8 +55,8 @@ class Registry:
 
     def with_stubs(self, stubs: Mapping[Task[..., Any, Any], Callable[..., Any]]) -> Registry:
         """Return a registry like this one in which each function of *stubs* runs in place of a task, with its parameters and its type of result."""
-        made = Registry()
-        made._tasks, made._workflows = {**self._tasks, **{task.name: task.running(fn) for task, fn in stubs.items()}}, self._workflows
+        made = copy.copy(self)
+        made._tasks = self._tasks | {task.name: task.with_fn(fn) for task, fn in stubs.items()}  # noqa: SLF001 - another of ours
         return made
 
     def programs(self) -> tuple[Program, ...]:

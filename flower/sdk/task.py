@@ -7,7 +7,7 @@ import inspect
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, Self, TypeVar, cast, overload
+from typing import Any, Concatenate, Generic, Literal, NoReturn, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 from flower.core.definition import LONGEST_NAME
 from flower.core.errors import ModuleProblem, NotInWorkflow, TraceError
@@ -17,6 +17,7 @@ from flower.sdk.hints import json_schema, read_hints
 from flower.sdk.parameters import Parameters
 from flower.sdk.registry import REGISTRY, Registered
 from flower.sdk.results import converter
+from flower.sdk.retry import Backoff, Policy, backoff_of, kinds_of
 from flower.sdk.trace import StepOptions, current_trace
 from flower.sdk.values import clean
 
@@ -26,21 +27,24 @@ R = TypeVar("R")
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
+_USUAL = Policy()
+
 
 class Task(Registered, Generic[P, R, F]):
     """A function that workflows can name.
 
     *fn* is the function itself. *name* is what stands in the column `program`. *place* is `file:line` of the function.
+    *policy*: how often it is tried, and how long it may take.
     Made by `task`, never by hand.
     """
 
     fn: F
 
-    def __init__(self, fn: F, name: str, place: str, local: Mapping[str, Any]) -> None:
+    def __init__(self, fn: F, name: str, place: str, local: Mapping[str, Any], policy: Policy = _USUAL) -> None:
         self.fn, self.name, self.place = fn, name, place
         self.is_async = inspect.iscoroutinefunction(fn)
         self.signature = _signature(fn, name, place)
-        self._local, self._step = local, StepOptions()
+        self._local, self._step, self.policy = local, StepOptions(), policy
         self.__doc__ = inspect.getdoc(fn)
         self.__module__ = getattr(fn, "__module__", type(self).__module__)
 
@@ -59,10 +63,11 @@ class Task(Registered, Generic[P, R, F]):
         made._step = StepOptions(name, tuple(after))  # noqa: SLF001 - another of ours
         return made
 
-    def running(self, fn: Callable[..., Any]) -> Task[..., Any, Any]:
-        """Return a task that is this one to everybody but runs *fn*, which is called with the same arguments, by name."""
+    def with_fn(self, fn: Callable[..., Any]) -> Task[..., Any, Any]:
+        """Return a task that is this one to everybody, its types included, but runs *fn*, which gets the same arguments, by name."""
         made = copy.copy(cast("Task[..., Any, Any]", self))
         made.fn, made.is_async = fn, inspect.iscoroutinefunction(fn)
+        made.__dict__["_hints"] = self._hints  # read from the function, later
         return made
 
     def map(self: Task[Concatenate[T, Q], R, F], items: Iterable[T], /, *args: Q.args, **kwargs: Q.kwargs) -> list[R]:  # noqa: ARG002 - for readers and type checkers
@@ -82,8 +87,10 @@ class Task(Registered, Generic[P, R, F]):
     @cached_property
     def program(self) -> Program:
         """What a worker announces of it."""
-        accepts = {name: {"schema": json_schema(self._hints.get(name, Any))} for name in self.parameters.names}
-        return Program(self.name, self.parameters.takes, self.parameters.requires, accepts, json_schema(self._hints.get("return", Any)))
+        accepts = {name: json_schema(self._hints.get(name, Any)) for name in self.parameters.names}
+        return Program(
+            self.name, self.parameters.takes, self.parameters.requires, accepts, json_schema(self._hints.get("return", Any)), self.policy.to_json()
+        )
 
     @cached_property
     def convert_result(self) -> Callable[[Any], Any] | None:
@@ -109,23 +116,48 @@ def task(fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R, Callable[P, C
 @overload
 def task(fn: Callable[P, R], /) -> Task[P, R, Callable[P, R]]: ...
 @overload
-def task(*, name: str) -> Decorate: ...
-def task(fn: Callable[..., Any] | None = None, /, *, name: str | None = None) -> Any:
+def task(
+    *,
+    name: str | None = None,
+    attempts: int = 1,
+    backoff: float | Backoff = _USUAL.backoff,
+    retry_on: type[BaseException] | tuple[type[BaseException], ...] = Exception,
+    give_up_on: type[BaseException] | tuple[type[BaseException], ...] = (),
+    timeout: float | None = None,
+    on_lost: Literal["retry", "suspend"] = "retry",
+) -> Decorate: ...
+def task(fn: Callable[..., Any] | None = None, /, *, name: str | None = None, **options: Any) -> Any:
     """Make a function a task, called like the function or *name*.
 
-    An `async def` runs on the loop, a `def` in a thread. Raises ModuleProblem, with file and line, for a function that cannot be
-    a task (a generator, positional-only or `*args` parameters) and for a name that another task has.
+    An `async def` runs on the loop, a `def` in a thread. *attempts*: how often it is tried, if what it raises is one of *retry_on* (any
+    Exception) and none of *give_up_on*. *backoff*: the pause before the second attempt in seconds, then doubled, up to 300; or a Backoff.
+    *timeout*: how many seconds one attempt may take. *on_lost*: `suspend` for a task that must not run again by itself after its worker was
+    lost. Raises ModuleProblem, with file and line, for a function that cannot be a task (a generator, positional-only or `*args`
+    parameters), for a name that another task has, and for options that make no sense.
     """
     caller = sys._getframe(1)  # noqa: SLF001 - where a callable without code of its own was made a task, and its local types
     where, local = f"{caller.f_code.co_filename}:{caller.f_lineno}", caller.f_locals
 
     def decorate(decorated: Callable[..., Any]) -> Task[..., Any, Any]:
         place = code_place(decorated) or where
-        made: Task[..., Any, Any] = Task(decorated, proper_name(decorated, name, place, "task"), place, local_types(decorated, local))
+        called = proper_name(decorated, name, place, "task")
+        made: Task[..., Any, Any] = Task(decorated, called, place, local_types(decorated, local), _policy(options, called, place))
         REGISTRY.add(made)
         return made
 
     return decorate if fn is None else decorate(fn)
+
+
+def _policy(options: dict[str, Any], name: str, place: str) -> Policy:
+    if not options:
+        return _USUAL
+    try:
+        given: dict[str, Any] = {key: kinds_of(value) if key in {"retry_on", "give_up_on"} else value for key, value in options.items()}
+        if "backoff" in given:
+            given["backoff"] = backoff_of(given["backoff"])
+        return Policy(**given)
+    except (TypeError, ValueError) as error:
+        refuse(place, f"the options of {name} are wrong: {error}")
 
 
 def code_place(fn: Any) -> str | None:

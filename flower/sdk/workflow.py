@@ -56,7 +56,7 @@ class Workflow(Registered, Generic[P, R]):
         *priority*: -20 (first) to 19. *key*: the same key and parameters give the same flow. *at*: not before this time, which has a zone.
         *connection*: of asyncpg, psycopg or SQLAlchemy; the flow is part of its transaction.
         """
-        if at is not None and at.tzinfo is None:
+        if at is not None and (not isinstance(at, datetime) or at.tzinfo is None):
             raise ValueError("at= needs a time with a zone, like datetime.now(UTC) + timedelta(minutes=10)")
         given = {"priority": priority, "idempotencyKey": key, "runAt": at and at.isoformat()}
         made = copy.copy(self)

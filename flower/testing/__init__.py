@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flower.testing.app import App, Run
+from flower.testing.app import App, Ran, Run
 from flower.testing.context import context
 
-__all__ = ["App", "Run", "context"]
+__all__ = ["App", "Ran", "Run", "context"]

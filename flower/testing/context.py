@@ -21,7 +21,7 @@ def context(
     *connection*: what `context().transaction()` lends, as it is; whether and when it commits is the test's business. Without one that raises
     NotInTask.
     """
-    claim = Claim(flow_id, Decimal(seq), workflow, name, name, "{}", attempt, uuid4())
+    claim = Claim(flow_id=flow_id, seq=Decimal(seq), workflow=workflow, name=name, program=name, parameters="{}", attempt=attempt, claim_id=uuid4())
     here = Context(claim, None if connection is None else _Lent(connection))
     token = CURRENT.set(here)
     try:

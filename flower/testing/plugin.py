@@ -1,4 +1,4 @@
-"""The fixture `flower_app`, for pytest. Loaded wherever Flower is installed: what it needs is imported when a test asks for it."""
+"""The fixture `flower_app`, for pytest. Loaded wherever Flower is installed: the engine and the driver are imported when a test asks for it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from flower.testing.databases import Databases
 
 _OPTION = "flower_database"
+_SCHEMA = "public"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,11 +33,18 @@ class _Session:
     """The databases of a test session, on a loop and in a thread of their own: a test may have any loop, or none."""
 
     def __init__(self, url: str | None) -> None:
-        self._url = url
-        self._begun: Future[tuple[Databases, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
-        self._thread = Thread(target=lambda: asyncio.run(self._keep()), name="flower test databases", daemon=True)
+        self._url, self._loop = url, asyncio.new_event_loop()
+        self._begun: Future[Databases] = Future()
+        self._over = asyncio.Event()
+        self._keeping = self._loop.create_task(self._keep())
+        self._thread = Thread(target=self._run, name="flower test databases")
         self._thread.start()
-        self._databases, self._loop, self._over = self._begun.result()
+        try:
+            self._databases = self._begun.result()
+        except BaseException:  # Ctrl-C: nobody else would ever stop the server
+            self._loop.call_soon_threadsafe(self._keeping.cancel)
+            self._thread.join()
+            raise
 
     def make(self) -> str:
         return asyncio.run_coroutine_threadsafe(self._databases.make(), self._loop).result()
@@ -47,13 +55,17 @@ class _Session:
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join()
+        self._keeping.result()
+
+    def _run(self) -> None:
+        self._loop.run_until_complete(asyncio.wait([self._keeping]))
+        self._loop.close()
 
     async def _keep(self) -> None:
         try:
             async with _databases(self._url) as databases:
-                over = asyncio.Event()
-                self._begun.set_result((databases, asyncio.get_running_loop(), over))
-                await over.wait()
+                self._begun.set_result(databases)
+                await self._over.wait()
         except BaseException as error:
             if self._begun.done():
                 raise
@@ -63,16 +75,15 @@ class _Session:
 @asynccontextmanager
 async def _databases(url: str | None) -> AsyncIterator[Databases]:
     from flower.database import embedded
-    from flower.testing.databases import Databases
+    from flower.testing.databases import databases_on
 
     if url:
-        async with Databases(url) as databases:
+        async with databases_on(url, is_ours=False) as databases:
             yield databases
         return
     folder = _passable_folder()
     try:
-        async with embedded.running(folder / embedded.NAME) as server, Databases(server.url) as databases:
-            await databases.without_disk()
+        async with embedded.running(folder / embedded.NAME) as server, databases_on(server.url, is_ours=True) as databases:
             yield databases
     finally:
         shutil.rmtree(folder)
@@ -98,6 +109,6 @@ def flower_app(_flower_databases: _Session) -> Iterator[App]:
     from flower.testing.app import App
 
     url = _flower_databases.make()
-    with STARTER.using(url, "public"):
-        yield App(url)
+    with STARTER.using(url, _SCHEMA):
+        yield App(url, _SCHEMA)
     _flower_databases.drop(url)

@@ -101,7 +101,7 @@ def valid(model: type[Model], value: Json, what: str = "field") -> Model:
 
 def curl(request: web.Request, json_body: str | None = None) -> str:
     """Return a command for a shell that sends this request as it should be."""
-    parts = ["curl -X POST"]
+    parts = [f"curl -X {request.method}"]
     if request.app[ASKS_TOKEN]:
         parts.append('-H "Authorization: Bearer $FLOWER_TOKEN"')
     if json_body is not None:
@@ -172,6 +172,8 @@ def _field_error(problem: Any, names: list[str], what: str) -> FieldError:
     for part in problem["loc"]:
         path = strict.below(path, part)
     if problem["type"] == "extra_forbidden":
+        if len(problem["loc"]) > 1:
+            return FieldError(path, f"unknown {what}")
         near = get_close_matches(path, names, n=1)
         known = f"known are: {', '.join(names)}" if names else "none is known here"
         return FieldError(path, f"unknown {what}; " + (f"did you mean {near[0]}? " if near else "") + known)

@@ -15,7 +15,7 @@ END $$;
 
 CREATE OR REPLACE FUNCTION kr_start_each(worker uuid, rows_ tid[])
 RETURNS TABLE (flow text, seq numeric, workflow text, name text, program text, parameters text, attempt integer, claim uuid,
-    run_order double precision, rank integer, input text[]) LANGUAGE plpgsql AS $$
+    run_order double precision, rank integer, tries integer, input text[]) LANGUAGE plpgsql AS $$
 BEGIN
     FOR i IN 1 .. cardinality(rows_) LOOP
         BEGIN

@@ -5,7 +5,7 @@
 -- Without bitmaps and sorts: planned for any number of slots, it would else read all that wait, sort them, and take the first hundred.
 CREATE OR REPLACE FUNCTION kr_claim(worker uuid, slots integer, at_order double precision, at_rank integer, at_seq numeric, at_flow text, careful boolean)
 RETURNS TABLE (flow text, seq numeric, workflow text, name text, program text, parameters text, attempt integer, claim uuid,
-    run_order double precision, rank integer, input text[]) LANGUAGE plpgsql SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
+    run_order double precision, rank integer, tries integer, input text[]) LANGUAGE plpgsql SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     mine    text[];
@@ -73,13 +73,14 @@ END $$;
 -- Mark these rows running, for a worker. Answers them, in no order.
 CREATE OR REPLACE FUNCTION kr_start(worker uuid, rows_ tid[])
 RETURNS TABLE (flow text, seq numeric, workflow text, name text, program text, parameters text, attempt integer, claim uuid,
-    run_order double precision, rank integer, input text[]) LANGUAGE plpgsql AS $$
+    run_order double precision, rank integer, tries integer, input text[]) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
     UPDATE kr_task_stat t SET exec_status = 1, gate = NULL, waits_seq = NULL, waits_for = NULL, started_ts = clock_timestamp(), notice = NULL, progress = NULL,
         attempt = least(t.attempt, 2147483646) + 1, tries = least(t.tries, 2147483646) + 1, worker_id = worker, claim_id = gen_random_uuid()
     WHERE t.ctid = ANY (rows_) AND t.exec_status + 0 = 0 AND (t.inputs IS NULL OR kr_has_sources(t.task_flow_id, t.inputs))
-    RETURNING t.task_flow_id::text, t.task_exec_seq, t.task_id::text, t.name::text, t.program::text, t.parameters::text, t.attempt, t.claim_id, t.run_order, t.rank,
-        CASE WHEN t.inputs IS NOT NULL THEN kr_input(t.task_flow_id, t.parameters::jsonb, t.inputs) END;
+    RETURNING t.task_flow_id::text, t.task_exec_seq, t.task_id::text, t.name::text, t.program::text, t.parameters::text, t.attempt, t.claim_id, t.run_order, t.rank, t.tries,
+        CASE WHEN t.inputs IS NOT NULL THEN kr_input(t.task_flow_id, t.parameters::jsonb, t.inputs) || t.options::text
+             WHEN t.options IS NOT NULL THEN ARRAY[t.parameters::text, NULL, t.options::text] END;
 END $$;

@@ -10,7 +10,7 @@ CREATE OR REPLACE FUNCTION kr_cycle(worker uuid, flows text[], seqs numeric[], c
     delays double precision[], unharmed boolean[], slots integer, look_round boolean, careful boolean,
     at_order double precision, at_rank integer, at_seq numeric, at_flow text)
 RETURNS TABLE (kind text, flow text, seq numeric, workflow text, name text, program text, parameters text, attempt integer, claim uuid,
-    run_order double precision, rank integer, seconds double precision, input text[])
+    run_order double precision, rank integer, seconds double precision, input text[], tries integer)
 LANGUAGE plpgsql SET search_path FROM CURRENT
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
@@ -38,7 +38,7 @@ BEGIN
                     BEGIN
                         one := kr_record(flows[i:i], seqs[i:i], claims[i:i], '{2}', '{failed}',
                             '{"{\"type\": \"Unstorable\", \"message\": \"the task ended, but PostgreSQL could not store what it returned\"}"}', '{NULL}', '{false}');
-                        RETURN QUERY SELECT 'unstorable', flows[i], seqs[i], NULL, NULL, NULL, NULL, NULL::integer, claims[i], NULL::float8, NULL::integer, NULL::float8, NULL::text[];
+                        RETURN QUERY SELECT 'unstorable', flows[i], seqs[i], NULL, NULL, NULL, NULL, NULL::integer, claims[i], NULL::float8, NULL::integer, NULL::float8, NULL::text[], NULL::integer;
                     EXCEPTION WHEN OTHERS THEN
                         CONTINUE;
                     END;
@@ -53,7 +53,7 @@ BEGIN
         names := coalesce(done.names, '{}');
         IF coalesce(cardinality(done.wflows), 0) < cardinality(flows) THEN
             RETURN QUERY
-            SELECT CASE WHEN t.task_flow_id IS NULL THEN 'refused' ELSE 'not written' END, g.f, g.s, NULL, NULL, NULL, NULL, NULL::integer, g.c, NULL::float8, NULL::integer, NULL::float8, NULL::text[]
+            SELECT CASE WHEN t.task_flow_id IS NULL THEN 'refused' ELSE 'not written' END, g.f, g.s, NULL, NULL, NULL, NULL, NULL::integer, g.c, NULL::float8, NULL::integer, NULL::float8, NULL::text[], NULL::integer
             FROM unnest(flows, seqs, claims) g (f, s, c)
                 LEFT JOIN kr_task_stat t ON t.task_flow_id = g.f AND t.task_exec_seq = g.s AND t.exec_status + 0 = 1 AND t.claim_id = g.c
             WHERE g.c <> ALL (coalesce(done.wclaims, '{}'));
@@ -108,7 +108,7 @@ BEGIN
     -- 5 claim
     IF slots > 0 THEN
         RETURN QUERY
-        SELECT 'claimed', c.flow, c.seq, c.workflow, c.name, c.program, c.parameters, c.attempt, c.claim, c.run_order, c.rank, NULL::float8, c.input
+        SELECT 'claimed', c.flow, c.seq, c.workflow, c.name, c.program, c.parameters, c.attempt, c.claim, c.run_order, c.rank, NULL::float8, c.input, c.tries
         FROM kr_claim(worker, slots, coalesce(at_order, '-Infinity'), coalesce(at_rank, -2147483648), coalesce(at_seq, '-Infinity'), coalesce(at_flow, ''), careful) c;
         GET DIAGNOSTICS claimed = ROW_COUNT;
     END IF;
@@ -122,6 +122,6 @@ BEGIN
             CASE WHEN EXISTS (SELECT FROM kr_recount) OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IS NULL) THEN 0.05
             -- one that is due and still there is locked, or one of very many
             ELSE (SELECT CASE WHEN t.run_after <= clock_timestamp() THEN 0.05 ELSE extract(epoch FROM t.run_after - clock_timestamp()) END::float8 FROM kr_task_stat t
-                  WHERE t.exec_status = 0 AND t.gate = 'time' AND isfinite(t.run_after) ORDER BY t.run_after LIMIT 1) END, NULL::text[];
+                  WHERE t.exec_status = 0 AND t.gate = 'time' AND isfinite(t.run_after) ORDER BY t.run_after LIMIT 1) END, NULL::text[], NULL::integer;
     END IF;
 END $$;

@@ -11,7 +11,7 @@ BEGIN
     INSERT INTO ms_workflow (task_id) VALUES (workflow) ON CONFLICT DO NOTHING;
     PERFORM FROM ms_workflow w WHERE w.task_id = workflow FOR UPDATE;
     IF hash IS NOT NULL AND NOT forced THEN
-        PERFORM kr_revise(workflow);                   -- rows of before there were revisions
+        PERFORM kr_revise(workflow, checked => false);  -- rows of before there were revisions
     END IF;
     SELECT r.* INTO current_ FROM ms_workflow w JOIN ms_workflow_revision r ON r.task_id = w.task_id AND r.revision = w.revision WHERE w.task_id = workflow;
     IF current_.code_hash = hash THEN
@@ -24,16 +24,20 @@ BEGIN
         END IF;
     END IF;
     DELETE FROM ms_task_definition d WHERE d.task_id = workflow;
-    INSERT INTO ms_task_definition (task_id, task_seq, name, program, task_priority, depends_on, parameters, limits, place)
-        SELECT workflow, s.seq, s.name, s.program, coalesce(s.priority, 0), s."dependsOn", nullif(s.parameters, 'null'), s.limits, s.place
-        FROM jsonb_to_recordset(definition -> 'steps') s (seq numeric, name text, program text, priority numeric, "dependsOn" numeric[], parameters jsonb, limits text[], place text);
+    INSERT INTO ms_task_definition (task_id, task_seq, name, program, task_priority, depends_on, parameters, limits, place,
+            attempts, backoff, retry_on, give_up_on, timeout, on_lost)
+        SELECT workflow, s.seq, s.name, s.program, coalesce(s.priority, 0), s."dependsOn", nullif(s.parameters, 'null'), s.limits, s.place,
+            s.attempts, nullif(s.backoff, 'null'), s."retryOn", s."giveUpOn", s.timeout, s."onLost"
+        FROM jsonb_to_recordset(definition -> 'steps') s (seq numeric, name text, program text, priority numeric, "dependsOn" numeric[], parameters jsonb, limits text[], place text,
+            attempts integer, backoff jsonb, "retryOn" text[], "giveUpOn" text[], timeout double precision, "onLost" text);
     UPDATE ms_workflow w SET takes = nullif(definition -> 'parameters', 'null'), result = nullif(definition -> 'result', 'null') WHERE w.task_id = workflow;
     IF hash IS NULL AND jsonb_typeof(definition -> 'parameters') = 'object' THEN
-        PERFORM kr_refuse_all(kr_misfit(t.value -> 'schema', t.value -> 'default', format('parameters.%s.default', t.key), t.value -> 'schema'))
-            FROM jsonb_each(definition -> 'parameters') t WHERE t.value ? 'default';
-        PERFORM kr_refuse_all(kr_odd_parameters(kr_listed_steps(workflow), true));
+        PERFORM kr_refuse_all((
+            SELECT jsonb_agg(m.odd) FROM jsonb_each(definition -> 'parameters') t
+                CROSS JOIN LATERAL (SELECT kr_misfit(t.value -> 'schema', t.value -> 'default', format('parameters.%s.default', t.key)) AS odd) m
+            WHERE t.value ? 'default' AND m.odd IS NOT NULL));
     END IF;
-    PERFORM kr_revise(workflow, hash, origin);
+    PERFORM kr_revise(workflow, hash, origin, checked => hash IS NULL);
     -- the same as what was there already, perhaps by another hand
     UPDATE ms_workflow_revision r SET code_hash = hash FROM ms_workflow w WHERE w.task_id = workflow AND r.task_id = workflow AND r.revision = w.revision AND r.code_hash IS DISTINCT FROM hash AND hash IS NOT NULL;
     RETURN 'written';

@@ -27,7 +27,7 @@ BEGIN
     SELECT nullif(w.revision, 0), w.takes INTO made, takes FROM ms_workflow w WHERE w.task_id = workflow
         AND NOT EXISTS (SELECT FROM kr_changed_workflow c WHERE c.task_id = workflow AND c.transaction = pg_current_xact_id_if_assigned());
     IF made IS NULL THEN
-        made := kr_revise(workflow);
+        made := kr_revise(workflow, checked => false);
         SELECT w.takes INTO takes FROM ms_workflow w WHERE w.task_id = workflow;
     END IF;
     IF made IS NULL THEN
@@ -40,9 +40,9 @@ BEGIN
         values_ := ARRAY(SELECT kr_completed(takes, o.given) FROM unnest(givens) WITH ORDINALITY o (given, n) ORDER BY o.n);
     ELSE
         IF '{}' <> ANY (givens) THEN
-            known := kr_known_names(workflow, made, givens);
+            known := kr_known_names(workflow, made);
         END IF;
-        PERFORM kr_refuse_all(kr_lacking(workflow, made, givens));
+        PERFORM kr_refuse_all(kr_odd_givens(workflow, made, givens, known));
     END IF;
 
     WITH flow AS (
@@ -61,12 +61,12 @@ BEGIN
                 SELECT f, p, s.task_exec_seq, false FROM unnest(new_) f CROSS JOIN kr_step s CROSS JOIN unnest(s.parents) p WHERE s.task_id = workflow AND s.revision = made;
         END IF;
         INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, task_priority, parameters, inputs, registered_ts,
-                name, program, run_after, limits, rank, waits_seq, gate, waits_for)
+                name, program, run_after, limits, rank, waits_seq, gate, waits_for, options)
             SELECT o.id, s.task_exec_seq, coalesce(s.parents[1], -1), workflow, s.task_seq, 0, coalesce(o.priority, s.task_priority),
                 CASE WHEN s.given IS NULL AND (takes IS NOT NULL OR o.value = '{}') THEN s.own
                      ELSE kr_filled(s.own || CASE WHEN takes IS NULL THEN kr_given_to(s.program, s.own, s.inputs, s.given, o.value, known) ELSE '{}' END, s.given, o.value) END::json,
                 s.inputs, now_ + o.n * interval '1 microsecond', s.name, s.program, o.run_at, s.limits, -s.depth, s.parents[1],
-                nullif(nullif(g.gate, 'pause'), 'program'), CASE g.gate WHEN 'limit' THEN g.waits_for END
+                nullif(nullif(g.gate, 'pause'), 'program'), CASE g.gate WHEN 'limit' THEN g.waits_for END, s.options
             FROM unnest(ids, priorities, times, values_) WITH ORDINALITY o (id, priority, run_at, value, n) CROSS JOIN kr_step s
                 CROSS JOIN LATERAL kr_gate(s.parents[1], o.run_at, workflow, s.program, s.limits) g
             WHERE o.id = ANY (new_) AND s.task_id = workflow AND s.revision = made;
@@ -140,38 +140,41 @@ EXCEPTION WHEN data_exception THEN
     PERFORM kr_refuse('runAt', 'must be a time with a zone, as in 2026-01-31T14:00:00+01:00');
 END $$;
 
--- The names that some step of the workflow is known to take; refuses a given name that no step can take, and a value that does not fit one.
-CREATE OR REPLACE FUNCTION kr_known_names(workflow text, made integer, givens jsonb[]) RETURNS text[] LANGUAGE plpgsql AS $$
-DECLARE
-    known text[] := ARRAY(
+-- The names that some step of the workflow is known to take.
+CREATE OR REPLACE FUNCTION kr_known_names(workflow text, made integer) RETURNS text[] LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN ARRAY(
         SELECT DISTINCT k.name FROM kr_step s LEFT JOIN kr_program p ON p.program = s.program CROSS JOIN LATERAL (
             SELECT unnest(p.takes) UNION ALL SELECT jsonb_object_keys(s.own) UNION ALL SELECT g.param FROM jsonb_to_recordset(s.given) g (param text)) k (name)
         WHERE s.task_id = workflow AND s.revision = made AND k.name IS NOT NULL);
-    odd   jsonb;
-BEGIN
-    IF NOT EXISTS (SELECT FROM kr_step s WHERE s.task_id = workflow AND s.revision = made AND NOT EXISTS (
-            SELECT FROM kr_program p WHERE p.program = s.program AND p.takes IS NOT NULL)) THEN
-        SELECT jsonb_agg(DISTINCT jsonb_build_object('path', 'parameters.' || k, 'message', 'no step takes a parameter of this name')) INTO odd
-            FROM unnest(givens) g CROSS JOIN jsonb_object_keys(g) k WHERE k <> ALL (known);
-    END IF;
-    PERFORM kr_refuse_all(odd);
-    SELECT jsonb_agg(DISTINCT m.odd -> 0) INTO odd FROM (
-        SELECT kr_misfit(p.schema, e.value, 'parameters.' || e.key, p.schema) AS odd FROM unnest(givens) g CROSS JOIN jsonb_each(g) e JOIN (
-            SELECT DISTINCT a.key, a.value -> 'schema' AS schema FROM kr_step s JOIN kr_program p ON p.program = s.program CROSS JOIN jsonb_each(p.accepts) a
-                WHERE s.task_id = workflow AND s.revision = made AND a.key <> ALL (kr_filled_names(s.inputs, s.given))) p ON p.key = e.key) m
-        WHERE m.odd IS NOT NULL;
-    PERFORM kr_refuse_all(odd);
-    RETURN known;
 END $$;
 
--- What steps of the workflow lack, because a program requires it, the step has none, and it was not given: a list of {path, message}, NULL if nothing.
-CREATE OR REPLACE FUNCTION kr_lacking(workflow text, made integer, givens jsonb[]) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- What is wrong with what flows are given whose workflow names no parameters, as a list of {path, message}; NULL if nothing is: a name that no
+-- step takes (said only if every program is known), a value that does not fit a program that gets it, and what a program requires and gets from
+-- nobody.
+CREATE OR REPLACE FUNCTION kr_odd_givens(workflow text, made integer, givens jsonb[], known text[]) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
+    IF known IS NULL AND NOT EXISTS (SELECT FROM kr_step s JOIN kr_program p ON p.program = s.program
+            WHERE s.task_id = workflow AND s.revision = made AND p.requires <> '{}') THEN
+        RETURN NULL;         -- nothing is given and nothing required: the usual case
+    END IF;
     RETURN (
-        SELECT jsonb_agg(DISTINCT jsonb_build_object('path', 'parameters.' || r.name, 'message', format('is missing: %s requires it, and step %s of the workflow has none', r.program, r.seq)))
-        FROM (SELECT s.task_seq AS seq, s.program, q AS name FROM kr_step s JOIN kr_program p ON p.program = s.program CROSS JOIN unnest(p.requires) q
-                WHERE s.task_id = workflow AND s.revision = made AND NOT s.own ? q AND q <> ALL (kr_filled_names(s.inputs, s.given))) r
-            JOIN unnest(givens) g ON NOT g ? r.name);
+        WITH step AS MATERIALIZED (      -- looked up once
+            SELECT s.task_seq AS seq, s.program, s.own, s.inputs, s.given, p.takes, a.accepts, a.requires
+            FROM kr_step s LEFT JOIN kr_program p ON p.program = s.program LEFT JOIN kr_agreed_program a ON a.program = s.program
+            WHERE s.task_id = workflow AND s.revision = made),
+        found AS (
+            SELECT kr_odd('parameters.' || k, 'no step takes a parameter of this name') AS odd
+                FROM unnest(givens) g CROSS JOIN jsonb_object_keys(g) k WHERE k <> ALL (known) AND NOT EXISTS (SELECT FROM step s WHERE s.takes IS NULL)
+            UNION ALL
+            SELECT kr_misfit(s.accepts -> e.key, e.value, 'parameters.' || e.key)
+                FROM unnest(givens) g CROSS JOIN step s CROSS JOIN LATERAL jsonb_each(kr_given_to(s.program, s.own, s.inputs, s.given, g, known)) e
+                WHERE g <> '{}' AND s.accepts ? e.key
+            UNION ALL
+            SELECT kr_odd('parameters.' || r, format('is missing: %s requires it, and step %s of the workflow has none', s.program, s.seq))
+                FROM step s CROSS JOIN unnest(s.requires) r CROSS JOIN unnest(givens) g
+                WHERE NOT s.own ? r AND r <> ALL (kr_filled_names(s.inputs, s.given)) AND NOT kr_given_to(s.program, s.own, s.inputs, s.given, g, known) ? r)
+        SELECT jsonb_agg(DISTINCT f.odd) FROM found f WHERE f.odd IS NOT NULL);
 END $$;
 
 -- The names of the parameters that references stand in.
@@ -189,7 +192,9 @@ BEGIN
                 WHEN t.key IS NULL THEN 'the workflow takes no parameter of this name; it takes ' || coalesce((SELECT string_agg(k, ', ') FROM jsonb_object_keys(takes) k), 'none')
                 ELSE 'is missing and has no default' END))
             FROM jsonb_each(takes) t FULL JOIN jsonb_each(given) g USING (key) WHERE t.key IS NULL OR (g.key IS NULL AND NOT t.value ? 'default')));
-        PERFORM kr_refuse_all(kr_misfit(takes -> g.key -> 'schema', g.value, 'parameters.' || g.key, takes -> g.key -> 'schema')) FROM jsonb_each(given) g;
+        PERFORM kr_refuse_all((
+            SELECT jsonb_agg(m.odd) FROM jsonb_each(given) g CROSS JOIN LATERAL (SELECT kr_misfit(takes -> g.key -> 'schema', g.value, 'parameters.' || g.key) AS odd) m
+            WHERE m.odd IS NOT NULL));
     END IF;
     RETURN coalesce((SELECT jsonb_object_agg(t.key, t.value -> 'default') FROM jsonb_each(takes) t WHERE t.value ? 'default'), '{}') || given;
 END $$;

@@ -79,8 +79,9 @@ BEGIN
         WHERE t.ctid = ANY (rows_) AND (t.registered_ts IS NULL OR t.name IS NULL) AND t.depends_task_exec_seq >= 0 ON CONFLICT DO NOTHING;
     -- the claim changes: by that the triggers know the engine's hand
     UPDATE kr_task_stat t SET claim_id = gen_random_uuid(), registered_ts = coalesce(t.registered_ts, clock_timestamp()),
-        (program, name, limits) = (
-            SELECT coalesce(t.program, d.program), coalesce(t.name, d.name, t.program, d.program), coalesce(t.limits, d.limits)
+        (program, name, limits, options) = (
+            SELECT coalesce(t.program, d.program), coalesce(t.name, d.name, t.program, d.program), coalesce(t.limits, d.limits),
+                coalesce(t.options, nullif(jsonb_strip_nulls(kr_step_options(d.attempts, d.backoff, d.retry_on, d.give_up_on, d.timeout, d.on_lost)), '{}'))
             FROM (VALUES (1)) one LEFT JOIN ms_task_definition d ON d.task_id = t.task_id AND d.task_seq = t.task_seq)
         WHERE t.ctid = ANY (rows_) AND (t.registered_ts IS NULL OR t.name IS NULL);
 END $$;

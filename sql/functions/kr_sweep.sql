@@ -2,7 +2,7 @@
 -- Lost: the lease has ended; or earlier, after six seconds without a beat, if two looks at least two seconds apart found no session of
 -- the worker, and the server has been up for fifteen seconds (after its restart every session is missing). Only for a worker that was
 -- seen among the server's sessions when it came: behind a pooler the lease alone decides.
--- A task whose worker is lost for the third time is suspended as poison. Any worker may do all this at any time.
+-- A task whose worker is lost for the third time is suspended as poison; one that is not to run twice (on_lost is suspend) at once, as failed. Any worker may do all this at any time.
 -- Answers the lost workers, and how many tasks wait again or were suspended.
 CREATE OR REPLACE FUNCTION kr_sweep(OUT lost uuid[], OUT taken_back integer, OUT poisoned integer) LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
@@ -22,27 +22,30 @@ BEGIN
         RETURNING w.worker_id)
     SELECT coalesce(array_agg(g.worker_id), '{}') INTO lost FROM gone g;
     WITH nobodys AS MATERIALIZED (
-        SELECT t.ctid AS row_, c.crashed, c.crashed AND t.crashes >= 2 AS poison
+        SELECT t.ctid AS row_, c.crashed, CASE WHEN NOT c.crashed THEN NULL
+            WHEN coalesce(t.options ->> 'onLost', (SELECT p.options ->> 'onLost' FROM kr_program p WHERE p.program = t.program)) = 'suspend' THEN 'failed'
+            WHEN t.crashes >= 2 THEN 'poison' END AS stopped
         FROM kr_task_stat t CROSS JOIN LATERAL (SELECT t.worker_id IS NOT NULL AND t.claim_id IS NOT NULL) c (crashed)
         WHERE t.exec_status = 1 AND (t.worker_id IS NULL OR t.claim_id IS NULL OR NOT EXISTS (SELECT FROM kr_worker w WHERE w.worker_id = t.worker_id))
         ORDER BY t.task_flow_id, t.task_exec_seq LIMIT 1000 FOR UPDATE OF t SKIP LOCKED),
     kept AS (
         INSERT INTO kr_task_attempt (task_flow_id, task_exec_seq, attempt, exec_status, outcome, started_ts, error, worker_id)
-            SELECT t.task_flow_id, t.task_exec_seq, t.attempt, CASE WHEN n.poison THEN 2 ELSE 0 END, CASE WHEN n.poison THEN 'poison' END, t.started_ts,
+            SELECT t.task_flow_id, t.task_exec_seq, t.attempt, 0, NULL, t.started_ts,
                 jsonb_build_object('type', 'WorkerLost', 'message', 'the worker that ran this attempt was lost'), t.worker_id
-            FROM nobodys n JOIN kr_task_stat t ON t.ctid = n.row_ WHERE n.crashed),
+            FROM nobodys n JOIN kr_task_stat t ON t.ctid = n.row_ WHERE n.crashed AND n.stopped IS NULL),
     back AS (       -- the claim changes with the status: by that the triggers know the engine's hand
-        UPDATE kr_task_stat t SET exec_status = CASE WHEN n.poison THEN 2 ELSE 0 END, outcome = CASE WHEN n.poison THEN 'poison' END,
-            error = CASE WHEN n.poison THEN jsonb_build_object('type', 'WorkerLost', 'program', t.program, 'message',
-                'three workers were lost while they ran this task; set exec_status to 0 to try again') END,
-            suspended_ts = CASE WHEN n.poison THEN now_ END, started_ts = CASE WHEN n.poison THEN t.started_ts END,
+        UPDATE kr_task_stat t SET exec_status = CASE WHEN n.stopped IS NULL THEN 0 ELSE 2 END, outcome = n.stopped,
+            error = CASE WHEN n.stopped IS NOT NULL THEN jsonb_build_object('type', 'WorkerLost', 'program', t.program, 'message', CASE n.stopped
+                WHEN 'poison' THEN 'three workers were lost while they ran this task; set exec_status to 0 to try again'
+                ELSE 'its worker was lost while it ran; how far it came is not known, and it is not to be started again by itself (on_lost)' END) END,
+            suspended_ts = CASE WHEN n.stopped IS NOT NULL THEN now_ END, started_ts = CASE WHEN n.stopped IS NOT NULL THEN t.started_ts END,
             crashes = least(t.crashes, 2147483646) + n.crashed::integer, tries = greatest(t.tries, 1) - n.crashed::integer,
             claim_id = CASE WHEN t.claim_id IS NULL THEN gen_random_uuid() END, worker_id = NULL
         FROM nobodys n WHERE t.ctid = n.row_
-        RETURNING n.poison, t.limits, t.task_flow_id),
+        RETURNING n.stopped, t.limits, t.task_flow_id),
     rung AS (
         INSERT INTO kr_recount (kind, name) SELECT DISTINCT 'limit', l FROM back b CROSS JOIN unnest(b.limits) l)
-    SELECT count(*) FILTER (WHERE NOT b.poison), count(*) FILTER (WHERE b.poison) INTO taken_back, poisoned FROM back b;
+    SELECT count(*) FILTER (WHERE b.stopped IS NULL), count(*) FILTER (WHERE b.stopped IS NOT NULL) INTO taken_back, poisoned FROM back b;
     IF taken_back + poisoned > 0 THEN
         PERFORM pg_notify('flower', '');
         IF poisoned > 0 AND EXISTS (SELECT FROM kr_waiter) THEN

@@ -12,6 +12,7 @@ BEGIN
         NEW.name := coalesce(NEW.name, step.name, NEW.program, step.program);
         NEW.program := coalesce(NEW.program, step.program);
         NEW.limits := coalesce(NEW.limits, step.limits);
+        NEW.options := coalesce(NEW.options, nullif(jsonb_strip_nulls(kr_step_options(step.attempts, step.backoff, step.retry_on, step.give_up_on, step.timeout, step.on_lost)), '{}'));
     END IF;
     RETURN NEW;
 END $$;

@@ -1,3 +1,8 @@
+-- What programs take, as far as no live worker says otherwise: two releases may roll over each other.
+CREATE OR REPLACE VIEW kr_agreed_program AS
+    SELECT p.program, p.takes, p.accepts, ARRAY(SELECT r FROM unnest(p.requires) r WHERE p.takes IS NULL OR r = ANY (p.takes)) AS requires FROM kr_program p
+    WHERE p.accepts IS NOT NULL AND NOT EXISTS (SELECT FROM kr_worker w WHERE w.signatures[array_position(w.programs, p.program::text)] <> p.signature);
+
 -- The clean names: one row per flow and one per task.
 
 CREATE OR REPLACE VIEW flower_tasks AS

@@ -83,19 +83,17 @@ async def worker(database_url: str, pool: Pool) -> AsyncIterator[None]:
     """A worker with the tasks above, the workflows above in its database, and the client on the same."""
     for one in (client_digest, client_page, client_rest):
         await Store(pool).workflows.define(one.definition, origin=one.place, code=True)
-    STARTER.use(database_url, "public")
     tasks = [task.fn for name in REGISTRY.names() if name.startswith("client_") and (task := REGISTRY.get(name))]
-    async with living(database_url, *tasks, probe_seconds=NO_PROBE_SECONDS):
-        yield
-    await STARTER.close()
+    with STARTER.using(database_url, "public"):
+        async with living(database_url, *tasks, probe_seconds=NO_PROBE_SECONDS):
+            yield
+        await STARTER.close()
 
 
 @pytest.fixture(autouse=True)
 def a_client_of_its_own() -> Iterator[None]:
-    before = STARTER._database
-    STARTER.use("", "public")
-    yield
-    STARTER._database = before
+    with STARTER.using("", "public"):
+        yield
 
 
 # Started, and awaited

@@ -18,6 +18,7 @@ from flower.engine.heartbeat import Lease
 from flower.engine.stopping import Stop
 from flower.engine.worker import Life, Plan
 from flower.sdk.registry import Registry
+from flower.sdk.retry import Policy
 from flower.sdk.task import Task
 
 LEASE = Lease(seconds=2, beat_seconds=0.2)
@@ -68,16 +69,16 @@ class Living:
 @asynccontextmanager
 async def living(
     url: str,
-    *functions: Callable[..., Any],
+    *functions: Callable[..., Any] | Task[..., Any, Any],
     slots: int = 20,
     lease: Lease = LEASE,
     probe_seconds: float = PROBE_SECONDS,
     grace_seconds: float = 0,
 ) -> AsyncIterator[Living]:
-    """A worker that has *functions*, each called by its own name. It must end in order, unless the test has already failed."""
+    """A worker that has *functions*, each called by its own name, or tasks. It must end in order, unless the test has already failed."""
     registry = Registry()
     for number, fn in enumerate(functions):
-        registry.add(Task(fn, fn.__name__, f"app.py:{number}", {}))
+        registry.add(fn if isinstance(fn, Task) else Task(fn, fn.__name__, f"app.py:{number}", {}))
     worker = Living(
         Plan(
             url=url,
@@ -97,6 +98,11 @@ async def living(
         await asyncio.wait([worker.running], timeout=_END_SECONDS)
         raise
     await worker.end()
+
+
+def tried(fn: Callable[..., Any], **policy: Any) -> Task[..., Any, Any]:
+    """A task of *fn* with a policy for its attempts."""
+    return Task(fn, fn.__name__, f"app.py:{fn.__name__}", {}, Policy(**policy))
 
 
 async def until(fact: Callable[[], Any], *, seconds: float = 10) -> None:

@@ -128,9 +128,7 @@ def test_programs_say_what_they_take() -> None:
 
     assert registry.programs() == (
         Program("any", None, (), {}, {"type": "null"}),
-        Program(
-            "fetch", ("url", "width"), ("url",), {"url": {"schema": {"type": "string"}}, "width": {"schema": {"type": "integer"}}}, {"type": "null"}
-        ),
+        Program("fetch", ("url", "width"), ("url",), {"url": {"type": "string"}, "width": {"type": "integer"}}, {"type": "null"}),
     )
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import re
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pytest
 import structlog
@@ -82,11 +86,87 @@ async def test_a_value_stands_in_for_the_result(flower_app: App) -> None:
     assert (await flower_app.run(digest, stub={fetch: {"size": 3}})).result == 6
 
 
-async def test_what_stands_in_is_held_to_the_type_of_the_parameters(flower_app: App) -> None:
-    run = await flower_app.run(digest, stub={fetch: {"volume": 3}})
+async def test_what_stands_in_has_the_types_of_the_task(flower_app: App) -> None:
+    @task(name="testing-dated")
+    def dated(day: date, sizes: list[Decimal]) -> Decimal:
+        raise AssertionError("it would ask the network")
 
-    assert run.tasks["testing-count"].outcome == "failed"
-    assert run.tasks["testing-count"].error["type"] == "KeyError"
+    @workflow(name="testing-dates")
+    def dates(day: date = date(2026, 1, 31)) -> Decimal:
+        return dated(day, [Decimal("1.50")])
+
+    run = await flower_app.run(dates, stub={dated: lambda day, sizes: sizes[0] * day.day})
+
+    assert run.result == Decimal("46.50")
+    assert run.tasks["testing-dated"].result == "46.50"
+
+
+@pytest.mark.parametrize(
+    ("workflow_", "stub", "told"),
+    [
+        (digest, {"testing-fetch": 1}, "write stub={fetch: …}"),
+        (digest, {say: 1}, "testing-digest has no step that calls testing-say"),
+        (digest, {fetch: count}, "write testing-count.fn"),
+        (digest, 3, "takes a dict"),
+        (fetch, {}, "a task is tested as a function: testing-fetch.fn"),
+    ],
+)
+async def test_a_stub_that_can_be_none_is_a_sentence(flower_app: App, workflow_: Any, stub: Any, told: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(told)):
+        await flower_app.run(workflow_, stub=stub)
+
+
+async def test_two_runs_at_once_keep_their_own_stubs_and_leave_the_loop_as_it_was(flower_app: App) -> None:
+    before = asyncio.get_running_loop().get_task_factory()
+
+    runs = await asyncio.gather(*(flower_app.run(digest, stub={fetch: {"size": size}}) for size in (1, 2, 3)))
+
+    assert [run.result for run in runs] == [2, 4, 6]
+    assert asyncio.get_running_loop().get_task_factory() is before
+
+
+async def test_attempts_come_one_after_another_without_their_pauses(flower_app: App) -> None:
+    times: list[int] = []
+
+    @task(name="testing-retried", attempts=3, backoff=3600)
+    async def retried() -> int:
+        times.append(context().attempt)
+        if len(times) < 3:
+            raise TimeoutError("not yet")
+        return len(times)
+
+    @workflow(name="testing-retries")
+    def retries() -> int:
+        return retried()
+
+    assert (await flower_app.run(retries)).result == 3
+    assert times == [1, 2, 3]
+
+
+async def test_times_come_in_their_order_and_not_before_what_could_still_run(flower_app: App) -> None:
+    connection = await connect(flower_app.url, role="test")
+    await connection.execute("""
+        INSERT INTO ms_task_definition (task_id, task_seq, program, name, depends_on) VALUES
+            ('rows', 1, 'testing-hold', 'late', '{}'), ('rows', 2, 'testing-hold', 'early', '{}'), ('rows', 3, 'testing-hold', 'now', '{}');
+        CREATE FUNCTION later() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            NEW.run_after := CASE NEW.name WHEN 'late' THEN timestamptz '2099-01-02' WHEN 'early' THEN timestamptz '2099-01-01' END;
+            NEW.gate := NULL;
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER aa_later BEFORE INSERT ON kr_task_stat FOR EACH ROW EXECUTE FUNCTION later();""")
+    await connection.close()
+
+    assert (await flower_app.run("rows")).order == ["now", "early", "late"]
+
+
+async def test_a_structlog_that_has_a_tuple_of_processors_is_left_as_it_was(flower_app: App) -> None:
+    before = structlog.get_config()["processors"]
+    structlog.configure(processors=tuple(before))
+    try:
+        assert len((await flower_app.run(talk)).logs) == 4
+        assert structlog.get_config()["processors"] == tuple(before)
+    finally:
+        structlog.configure(processors=before)
 
 
 async def test_a_failure_is_no_exception_until_the_result_is_asked_for(flower_app: App) -> None:

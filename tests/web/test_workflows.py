@@ -114,3 +114,32 @@ async def test_on_postgresql_a_removed_workflow_is_unknown_and_its_flows_stay(se
 
     assert (await send(served, "POST", "/register/made")).status == 404
     assert [task["name"] for task in (await get(served, f"/api/flows/{flow}"))[1]["tasks"]] == ["fetch", "out"]
+
+
+async def test_what_a_step_says_of_its_attempts_comes_back_as_it_was_written(served: Client) -> None:
+    said = {
+        "attempts": 3,
+        "backoff": {"first": 2, "jitter": 0},
+        "retryOn": ["TimeoutError"],
+        "giveUpOn": ["app.Busy"],
+        "timeout": 1.5,
+        "onLost": "suspend",
+    }
+    steps = [{"seq": 1, "program": "Ok", **said}, {"seq": 2, "program": "Ok", "backoff": 7}]
+
+    status, answer = await put(served, "/api/workflows/w", {"steps": steps})
+
+    assert status == 200
+    first, second = answer["steps"]
+    assert {name: first[name] for name in said} == said
+    assert second["backoff"] == 7
+    assert "attempts" not in second
+    assert (await put(served, "/api/workflows/w", answer))[1] == answer
+
+
+@pytest.mark.parametrize("said", [{"attempts": 0}, {"backoff": {"second": 1}}, {"backoff": -1}, {"timeout": 0}, {"onLost": "again"}])
+async def test_attempts_that_make_no_sense_are_refused(client: Client, said: dict[str, object]) -> None:
+    status, answer = await put(client, "/api/workflows/w", {"steps": [{"seq": 1, "program": "Ok", **said}]})
+
+    assert status == 422
+    assert answer["errors"][0]["path"].startswith("steps[")

@@ -94,8 +94,8 @@ def _answer(rows: Sequence[asyncpg.Record]) -> Answer:
 
 
 def _claim(row: asyncpg.Record) -> Claim:
-    parameters, open_ = row[12] or (row[6], None)
-    return Claim(row[1], row[2], row[3], row[4], row[5], parameters, row[7], row[8], open_)
+    parameters, open_, options = row[12] or (row[6], None, None)
+    return Claim(row[1], row[2], row[3], row[4], row[5], parameters, row[7], row[8], open_, row[13], options)
 
 
 def _position(row: asyncpg.Record | None) -> Position | None:

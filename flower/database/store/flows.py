@@ -107,7 +107,7 @@ class Flows:
         return tuple(Waiting(task.seq, task.name, task.gate, task.waits_for, reason(task, len(workers), slots, programs)) for task in standing)
 
     async def advance(self, flow_id: str) -> None:
-        """Make it time for the task of a flow whose time comes next, unless something of the flow runs or is about to."""
+        """Make it time for those tasks of a flow whose time comes next, if all that is left of it waits for a time."""
         await self._pool.execute(query("advance"), flow_id)
 
     @asynccontextmanager

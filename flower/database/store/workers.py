@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -60,7 +60,7 @@ class Workers:
             worker.version,
             worker.slots,
             [program.name for program in programs],
-            [_said(program) for program in programs],
+            [json.dumps(asdict(program)) for program in programs],
             lease_seconds,
         )
 
@@ -121,7 +121,3 @@ class Workers:
         return tuple(
             Worker(row["worker_id"], row["host"], row["pid"], row["version"], row["slots"], tuple(row["programs"]), row["started_ts"]) for row in rows
         )
-
-
-def _said(program: Program) -> str:
-    return json.dumps({"takes": program.takes, "accepts": program.accepts, "requires": program.requires, "result": program.result})

@@ -80,6 +80,7 @@ def _steps(rows: Sequence[asyncpg.Record]) -> tuple[Step, ...]:
             known=row["known"],
             place=row["place"],
             limits=None if row["limits"] is None else tuple(row["limits"]),
+            options=json_of(row["options"]),
         )
         for row in rows
     )

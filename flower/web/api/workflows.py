@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -16,6 +16,7 @@ from flower.core.definition import LONGEST_NAME, DefinedStep, Definition
 from flower.core.errors import FieldError, Invalid
 from flower.core.masks import HIDDEN, is_masked
 from flower.core.model import Json
+from flower.sdk.retry import Policy
 from flower.web.answers import answer
 from flower.web.keys import STORE
 from flower.web.requests import NoQuery, body, query, tail, valid
@@ -32,6 +33,7 @@ def _finite(value: float) -> float:
     return value
 
 
+_OPTIONS = {"attempts", "backoff", "retry_on", "give_up_on", "timeout", "on_lost"}
 _Seq = Annotated[float, AfterValidator(_finite)]
 _Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 
@@ -48,6 +50,12 @@ class WrittenStep(BaseModel):
     parameters: dict[str, Any] | None = Field(default=None, description="what it is called with; may hold references")
     priority: int = Field(default=0, ge=-20, le=19, description="lower is more urgent")
     limits: list[str] | None = Field(default=None, description="the limits that it counts for")
+    attempts: int | None = Field(default=None, ge=1, le=1_000_000, description="how often it is tried, in place of what the function says")
+    backoff: float | dict[str, float] | None = Field(default=None, description="seconds before the second attempt, or first, factor, longest, jitter")
+    retry_on: list[str] | None = Field(default=None, description="the exceptions, by name, that are worth another attempt")
+    give_up_on: list[str] | None = Field(default=None, description="those that are not")
+    timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False, description="how many seconds one attempt may take")
+    on_lost: Literal["retry", "suspend"] | None = Field(default=None, description="what happens if its worker is lost")
     known: bool | None = Field(default=None, description="said by GET, not read")
     place: str | None = Field(default=None, description="file and line of the call")
 
@@ -55,7 +63,14 @@ class WrittenStep(BaseModel):
         """Return it as everybody else knows it."""
         parents = None if self.depends_on is None else tuple(map(_decimal, self.depends_on))
         limits = None if self.limits is None else tuple(self.limits)
-        return DefinedStep(_decimal(self.seq), self.name, self.program, parents, self.parameters or {}, self.place, self.priority, limits)
+        options = self.model_dump(by_alias=True, exclude_none=True, include=_OPTIONS)
+        try:
+            Policy().overridden(options)
+        except (TypeError, ValueError) as error:
+            raise Invalid([FieldError(f"steps[{_decimal(self.seq)}]", str(error))]) from None
+        return DefinedStep(
+            _decimal(self.seq), self.name, self.program, parents, self.parameters or {}, self.place, self.priority, limits, options or None
+        )
 
 
 class Taken(BaseModel):
