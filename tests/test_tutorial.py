@@ -24,14 +24,14 @@ EXAMPLES = ROOT / "examples"
 pytestmark = pytest.mark.timeout(120)
 
 
-def block(part: int, language: str) -> str:
-    found = re.search(rf"```{language}\n(.*?)```", PARTS[part - 1], flags=re.DOTALL)
-    assert found, f"no {language} in part {part}"
-    return found[1]
+def block(part: int, language: str, number: int = 0) -> str:
+    found = re.findall(rf"```{language}\n(.*?)```", PARTS[part - 1], flags=re.DOTALL)
+    assert len(found) > number, f"no {language} in part {part}"
+    return str(found[number])
 
 
-def typed(part: int) -> list[str]:
-    return [line.removeprefix("$ ") for line in block(part, "console").splitlines() if line.startswith("$ ")]
+def typed(part: int, number: int = 0) -> list[str]:
+    return [line.removeprefix("$ ") for line in block(part, "console", number).splitlines() if line.startswith("$ ")]
 
 
 def shown(part: int) -> str:
@@ -84,7 +84,9 @@ def test_the_tutorial_works_as_it_stands(short_folder: Path) -> None:
     assert f"called      {module}:21" in terminal.run(show)
     module.write_text(block(2, "python"))
     with serving(folder, "shop.py") as served:
-        assert served.query(block(4, "sql")) == "UPDATE 2\n"
+        plan, rerun = typed(4, 1)
+        assert "would run: 2 clean (suspend failed), 4 clean-2 (suspend failed), 5 report (wait)" in served.run(plan)
+        assert "reused: extract" in served.run(rerun)
         finished(served)
 
     assert terminal.query(block(5, "sql")) == "UPDATE 1\n"

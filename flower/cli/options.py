@@ -36,17 +36,21 @@ def read_parameters(pairs: Sequence[str], source: str | None) -> dict[str, Any]:
     return {**given, **single}
 
 
-def _from_source(source: str) -> dict[str, Any]:
+def read_json(source: str, option: str) -> Any:
+    """Return the JSON that *source* is, or, as `@file`, names. Raises BadParameter for *option*."""
     try:
         text = Path(source[1:]).read_text(encoding="utf-8") if source.startswith("@") else source
+        return strict.loads(text)
     except OSError as error:
-        raise typer.BadParameter(f"cannot read {source[1:]}: {error.strerror}", param_hint="--params") from None
+        raise typer.BadParameter(f"cannot read {source[1:]}: {error.strerror}", param_hint=option) from None
     except UnicodeDecodeError:
-        raise typer.BadParameter(f"{source[1:]} is not UTF-8 text", param_hint="--params") from None
-    try:
-        value = strict.loads(text)
+        raise typer.BadParameter(f"{source[1:]} is not UTF-8 text", param_hint=option) from None
     except UsageError as error:
-        raise typer.BadParameter(str(error), param_hint="--params") from None
+        raise typer.BadParameter(str(error), param_hint=option) from None
+
+
+def _from_source(source: str) -> dict[str, Any]:
+    value = read_json(source, "--params")
     if not isinstance(value, dict):
         raise typer.BadParameter('an object is needed, like {"width": 800}', param_hint="--params")
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -87,11 +88,20 @@ def _failure(task: Task) -> Iterator[tuple[str, str]]:
         yield "where", where
     if task.place:
         yield "called", escape(task.place)
-    yield "attempt", f"{task.attempt}, at {local(task.started_at)}" if task.started_at else str(task.attempt)
+    yield "attempt", _attempt(task)
     yield "parameters", short(task.parameters, _LONGEST_VALUE)
     if traceback:
         yield "traceback", traceback.strip("\n")
-    yield "run again", f"python -m flower psql -c {_in_shell(_run_again(task))}"
+    flow, seq = escape(shlex.quote(task.flow_id)), number(task.seq)
+    yield "run again", f"python -m flower rerun {flow} --from {seq}"
+    yield "or skip it", f"python -m flower ignore {flow} {seq} --reason …"
+
+
+def _attempt(task: Task) -> str:
+    """Return which attempt it is, of how many that were not undone since, and when it began."""
+    again = f", in all {task.attempt}" if task.attempt != task.tries else ""
+    began = f", at {local(task.started_at)}" if task.started_at else ""
+    return f"{task.tries} of {task.attempts}{again}{began}"
 
 
 def how_far(task: Task) -> str:
@@ -122,16 +132,6 @@ def _of_error(task: Task, name: str) -> str:
 def _text(value: Json, name: str) -> str:
     found = value.get(name) if isinstance(value, dict) else None
     return "" if found is None else escape(str(mask(found)), keep_lines=True)
-
-
-def _run_again(task: Task) -> str:
-    flow_id = task.flow_id.replace("'", "''")
-    return f"UPDATE kr_task_stat SET exec_status = 0 WHERE task_flow_id = '{flow_id}' AND task_exec_seq = {number(task.seq)}"  # noqa: S608 - to be read, not sent
-
-
-def _in_shell(statement: str) -> str:
-    quoted = statement.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("`", "\\`")
-    return escape(f'"{quoted}"')
 
 
 def _row(task: Task) -> tuple[str, ...]:

@@ -36,6 +36,15 @@ def read_moment(text: str, now: datetime) -> datetime:
     return moment
 
 
+def read_past(text: str, now: datetime) -> datetime:
+    """Return the moment that *text* means, of the past: `-2h`, `14:00` (the last 14:00), or ISO 8601 with a zone. Raises ValueError."""
+    text = text.strip()
+    if text.startswith("-") and _FROM_NOW.fullmatch(f"+{text[1:]}"):
+        return now - (read_moment(f"+{text[1:]}", now) - now)
+    moment = read_moment(text, now)
+    return moment - timedelta(days=1) if moment > now and _CLOCK.fullmatch(text) else moment
+
+
 def _next(clock: time, now: datetime) -> datetime:
     # Without a zone of its own, so that daylight saving time is looked up for the day that it falls on.
     today = now.replace(tzinfo=None, hour=clock.hour, minute=clock.minute, second=clock.second, microsecond=0)

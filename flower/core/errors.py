@@ -117,6 +117,12 @@ class AmbiguousFlow(UsageError):
         self.flow, self.found = flow, tuple(found)
 
 
+class NotNow(UsageError):
+    """A verb does not fit the state that a flow or a task is in, or somebody else writes to it. Nothing has changed."""
+
+    status = 409
+
+
 class KeyReused(UsageError):
     """An idempotency key came again with another body."""
 

@@ -92,7 +92,10 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One step of one flow, as people see it. *place*: `file:line` where its workflow calls it, if Python wrote that."""
+    """One step of one flow, as people see it.
+
+    *place*: `file:line` where its workflow calls it, if Python wrote that. *tries*: how many of its *attempts* are used up; *attempt* counts all.
+    """
 
     flow_id: str
     seq: Decimal
@@ -118,6 +121,8 @@ class Task:
     run_after: datetime | None
     place: str | None = None
     progress: Json = None
+    tries: int = 0
+    attempts: int = 1
 
     @property
     def is_fault(self) -> bool:

@@ -62,6 +62,8 @@ def task(value: Task) -> Json:
         "status": status_word(value.status),
         "outcome": value.outcome,
         "attempt": value.attempt,
+        "tries": value.tries,
+        "attempts": value.attempts,
         "crashes": value.crashes,
         "priority": number(value.priority),
         "dependsOn": [number(item) for item in value.depends_on],

@@ -28,6 +28,12 @@ def stopped(tasks: Sequence[Task]) -> Task | None:
     return next((task for task in suspended if task.is_fault), next(iter(suspended), None))
 
 
+def seq_or_name(step: str) -> int | float | str:
+    """Return *step* as a number if it is a seq: in JSON a seq is told from a name by its type."""
+    seq = _number(step)
+    return step if seq is None else int(seq) if seq == int(seq) else float(seq)
+
+
 def _number(step: str) -> Decimal | None:
     try:
         seq = Decimal(step)

@@ -14,6 +14,7 @@ from flower.core.status import Gate, Status, Why
 from flower.web.answers import answer
 from flower.web.api.flows import FlowsQuery
 from flower.web.api.register import LONGEST_KEY, LONGEST_WORKFLOW, Registration
+from flower.web.api.verbs import HandedIn, Rerun, Said, Skipping
 from flower.web.api.workflows import Written
 from flower.web.auth import OPEN
 from flower.web.problems import REGISTER
@@ -77,6 +78,8 @@ SCHEMAS: dict[str, Json] = {
         status=_STATUS,
         outcome=_OUTCOME,
         attempt=_WHOLE,
+        tries=_WHOLE | {"description": "how many of its attempts are used up"},
+        attempts=_WHOLE | {"description": "how many it has"},
         crashes=_WHOLE,
         priority=_NUMBER,
         dependsOn=_array(_NUMBER),
@@ -106,6 +109,7 @@ SCHEMAS: dict[str, Json] = {
         known=_YES_OR_NO | {"description": "a live worker has this program"},
         place=_TEXT_OR_NULL | {"description": "file and line of the call, if Python wrote it"},
     ),
+    "Done": {"type": "object", "properties": {"flowId": _TEXT, "seq": _NUMBER}, "required": ["flowId"]},
     "FlowList": _list_of("Flow"),
     "WaitingList": _list_of("Waiting"),
     "WorkflowList": _list_of("Workflow"),
@@ -122,11 +126,23 @@ ANSWERS = {
     "/api/flows/{flowId}": "FlowWithTasks",
     "/api/flows/{flowId}/tasks/{step}": "Task",
     "/api/flows/{flowId}/why": "WaitingList",
+    **{f"/api/flows/{{flowId}}/{verb}": "Done" for verb in ("rerun", "cancel", "suspend", "resume")},
+    **{f"/api/flows/{{flowId}}/tasks/{{step}}/{verb}": "Done" for verb in ("ignore", "complete", "retry")},
     "/api/workflows": "WorkflowList",
     "/api/workflows/{workflow}": "Workflow",
     "/healthz": "Alive",
     "/readyz": "Ready",
     "/": "WhereToLook",
+}
+
+# What POST takes in its body.
+BODIES: dict[str, type[BaseModel]] = {
+    REGISTER + "/{task_id}": Registration,
+    "/api/flows/{flowId}/rerun": Rerun,
+    **{f"/api/flows/{{flowId}}/{verb}": Said for verb in ("cancel", "suspend", "resume")},
+    "/api/flows/{flowId}/tasks/{step}/ignore": Skipping,
+    "/api/flows/{flowId}/tasks/{step}/complete": HandedIn,
+    "/api/flows/{flowId}/tasks/{step}/retry": Said,
 }
 
 _PATH_WORDS = {
@@ -153,7 +169,7 @@ def describe(app: web.Application) -> Json:
         if route.method != "HEAD":
             paths.setdefault(path, {})[route.method.lower()] = _operation(path, route)
     written = Written.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas = SCHEMAS | {"Registration": _schema(Registration), **written.pop("$defs"), "Written": written}
+    schemas = SCHEMAS | {model.__name__: _schema(model) for model in BODIES.values()} | {**written.pop("$defs"), "Written": written}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Flower", "version": "1", "description": "A workflow engine that lives in PostgreSQL."},
@@ -177,8 +193,8 @@ def _operation(path: str, route: web.AbstractRoute) -> Json:
         "parameters": list(_parameters(path)),
         "responses": {"200": {"description": "as asked", "content": content}, "default": error},
     }
-    if path == REGISTER + "/{task_id}":
-        operation["requestBody"] = {"required": False, "content": _content("Registration")}
+    if path in BODIES:
+        operation["requestBody"] = {"required": False, "content": _content(BODIES[path].__name__)}
     if route.method == "PUT":
         operation["requestBody"] = {"required": True, "content": _content("Written")}
     if path == "/readyz":

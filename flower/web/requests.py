@@ -99,9 +99,9 @@ def valid(model: type[Model], value: Json, what: str = "field") -> Model:
         raise Invalid([_field_error(problem, names, what) for problem in error.errors(include_url=False)]) from None
 
 
-def curl(request: web.Request, json_body: str | None = None) -> str:
+def curl(request: web.Request, json_body: str | None = None, *, method: str = "POST") -> str:
     """Return a command for a shell that sends this request as it should be."""
-    parts = [f"curl -X {request.method}"]
+    parts = [f"curl -X {method}"]
     if request.app[ASKS_TOKEN]:
         parts.append('-H "Authorization: Bearer $FLOWER_TOKEN"')
     if json_body is not None:
@@ -151,7 +151,9 @@ def _decoded(request: web.Request, received: bytes) -> str:
     is_json = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
     if not is_json or (request.charset or "utf-8").lower() not in {"utf-8", "utf8", "us-ascii"}:
         given = request.headers.get("Content-Type", "none")
-        raise RequestRefused(415, f"the body must be JSON in UTF-8, not Content-Type {given}: {curl(request, _example(received))}")
+        raise RequestRefused(
+            415, f"the body must be JSON in UTF-8, not Content-Type {given}: {curl(request, _example(received), method=request.method)}"
+        )
     try:
         return received.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -39,7 +39,7 @@ BEGIN
     moved AS (
         UPDATE kr_task_stat t SET (gate, waits_for) = (
             SELECT CASE WHEN g.gate = 'limit' AND j.full_ IS NULL THEN 'slot' ELSE g.gate END, CASE WHEN g.gate = 'limit' THEN j.full_ ELSE g.waits_for END
-            FROM kr_gate(NULL, t.run_after, t.task_id, t.program, t.limits) g)
+            FROM kr_gate(NULL, t.run_after, t.task_flow_id, t.task_id, t.program, t.limits) g)
         FROM judged j WHERE t.ctid = j.row_ RETURNING t.gate, t.program, t.run_order, t.rank, t.task_exec_seq, t.task_flow_id)
     SELECT m.program::text, m.run_order, m.rank, m.task_exec_seq, m.task_flow_id::text FROM moved m WHERE m.gate = 'slot';
     -- What has room and somebody waiting is looked at again: a limit or row that was locked, a task that moved to another limit.

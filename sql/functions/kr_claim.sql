@@ -26,7 +26,7 @@ BEGIN
     IF NOT by_program THEN
         SELECT coalesce(array_agg(c.ctid), '{}'), coalesce(bool_or(c.program <> ALL (mine)), false) INTO rows_, by_program FROM (
             SELECT q.ctid, q.program FROM kr_task_stat q
-            WHERE q.exec_status = 0 AND q.gate = 'slot' AND q.crashes < 2 AND q.task_id <> ALL (paused)
+            WHERE q.exec_status = 0 AND q.gate = 'slot' AND q.crashes < 2 AND q.task_id <> ALL (paused) AND q.task_flow_id <> ALL (paused)
                 AND (q.run_order, q.rank, q.task_exec_seq, q.task_flow_id) >= (at_order, at_rank, at_seq, at_flow)
             ORDER BY q.run_order, q.rank, q.task_exec_seq, q.task_flow_id LIMIT slots FOR UPDATE SKIP LOCKED) c;
     END IF;
@@ -34,7 +34,7 @@ BEGIN
         found_ := ARRAY(
             SELECT q.ctid FROM unnest(mine) p (program) CROSS JOIN LATERAL (
                 SELECT q.ctid, q.run_order, q.rank, q.task_exec_seq, q.task_flow_id FROM kr_task_stat q
-                WHERE q.exec_status = 0 AND q.gate = 'slot' AND q.crashes < 2 AND q.program = p.program AND q.task_id <> ALL (paused)
+                WHERE q.exec_status = 0 AND q.gate = 'slot' AND q.crashes < 2 AND q.program = p.program AND q.task_id <> ALL (paused) AND q.task_flow_id <> ALL (paused)
                     AND (q.run_order, q.rank, q.task_exec_seq, q.task_flow_id) >= (at_order, at_rank, at_seq, at_flow)
                 ORDER BY q.run_order, q.rank, q.task_exec_seq, q.task_flow_id LIMIT slots) q
             ORDER BY q.run_order, q.rank, q.task_exec_seq, q.task_flow_id LIMIT slots);
@@ -43,7 +43,7 @@ BEGIN
             rows_ := ARRAY(
                 SELECT q.ctid FROM unnest(mine) p (program) CROSS JOIN LATERAL (
                     SELECT q.ctid, q.run_order, q.rank, q.task_exec_seq, q.task_flow_id FROM kr_task_stat q
-                    WHERE q.exec_status = 0 AND q.gate = 'slot' AND q.crashes < 2 AND q.program = p.program AND q.task_id <> ALL (paused)
+                    WHERE q.exec_status = 0 AND q.gate = 'slot' AND q.crashes < 2 AND q.program = p.program AND q.task_id <> ALL (paused) AND q.task_flow_id <> ALL (paused)
                         AND (q.run_order, q.rank, q.task_exec_seq, q.task_flow_id) >= (at_order, at_rank, at_seq, at_flow)
                     ORDER BY q.run_order, q.rank, q.task_exec_seq, q.task_flow_id LIMIT slots FOR UPDATE SKIP LOCKED) q
                 ORDER BY q.run_order, q.rank, q.task_exec_seq, q.task_flow_id LIMIT slots);
@@ -55,7 +55,7 @@ BEGIN
             is_full := cardinality(rows_) >= slots;
             suspect := ARRAY(
                 SELECT q.ctid FROM kr_task_stat q
-                WHERE q.exec_status = 0 AND q.gate = 'slot' AND q.crashes >= 2 AND q.program = ANY (mine) AND q.task_id <> ALL (paused)
+                WHERE q.exec_status = 0 AND q.gate = 'slot' AND q.crashes >= 2 AND q.program = ANY (mine) AND q.task_id <> ALL (paused) AND q.task_flow_id <> ALL (paused)
                     AND (NOT is_full OR q.run_order < (SELECT l.run_order FROM kr_task_stat l WHERE l.ctid = rows_[slots]))
                 ORDER BY q.run_order, q.task_exec_seq, q.task_flow_id LIMIT 1 FOR UPDATE SKIP LOCKED);
             IF cardinality(suspect) > 0 THEN         -- while all slots are wanted it takes the place of the last one

@@ -36,18 +36,22 @@ BEGIN
     END IF;
     RETURN QUERY
         SELECT h.task_flow_id::text, h.task_exec_seq, false, NULL
-        FROM (SELECT DISTINCT k.kind, k.name FROM unnest(taken) k WHERE k.kind IN ('no program', 'pause') AND CASE k.kind
+        FROM (SELECT DISTINCT k.kind, k.name, k.kind = 'pause' AND EXISTS (SELECT FROM kr_flow_stat f WHERE f.task_flow_id = k.name) AS is_flow
+              FROM unnest(taken) k WHERE k.kind IN ('no program', 'pause') AND CASE k.kind
                 WHEN 'pause' THEN EXISTS (SELECT FROM ms_pause p WHERE p.task_id = k.name)
                 ELSE NOT EXISTS (SELECT FROM kr_worker w WHERE k.name = ANY (w.programs)) END) d CROSS JOIN LATERAL (
             (SELECT s.* FROM (SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t
-                WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes < 2 AND CASE d.kind WHEN 'pause' THEN t.task_id ELSE t.program END = d.name
+                WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes < 2 AND CASE d.kind WHEN 'pause' THEN t.task_id ELSE t.program END = d.name AND NOT d.is_flow
                 ORDER BY t.run_order LIMIT most FOR UPDATE SKIP LOCKED) s)
             UNION ALL (SELECT s.* FROM (SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t
-                WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes >= 2 AND CASE d.kind WHEN 'pause' THEN t.task_id ELSE t.program END = d.name
+                WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes >= 2 AND CASE d.kind WHEN 'pause' THEN t.task_id ELSE t.program END = d.name AND NOT d.is_flow
+                LIMIT most FOR UPDATE SKIP LOCKED) s)
+            UNION ALL (SELECT s.* FROM (SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t       -- of one flow, by its key
+                WHERE d.is_flow AND t.task_flow_id = d.name AND t.exec_status + 0 = 0 AND t.gate || '' IN ('slot', 'program', 'limit')
                 LIMIT most FOR UPDATE SKIP LOCKED) s)
             UNION ALL (SELECT s.* FROM (SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t       -- they wait at a later gate
                 WHERE t.exec_status = 0 AND t.gate IN ('pause', 'program', 'limit') AND (t.gate = 'limit' OR (t.gate = 'program' AND d.kind = 'pause'))
-                    AND CASE d.kind WHEN 'pause' THEN t.task_id ELSE t.program END = d.name
+                    AND CASE d.kind WHEN 'pause' THEN t.task_id ELSE t.program END = d.name AND NOT d.is_flow
                 LIMIT most FOR UPDATE SKIP LOCKED) s)) h;
     GET DIAGNOSTICS found_ = ROW_COUNT;
     IF found_ >= most THEN

@@ -46,10 +46,10 @@ BEGIN
     END IF;
 
     WITH flow AS (
-        INSERT INTO kr_flow_stat (task_flow_id, task_id, revision, task_priority, registered_ts, idempotency_key, request)
-            SELECT o.id, workflow, made, coalesce(o.priority, what.priority), now_ + o.n * interval '1 microsecond', o.key,
+        INSERT INTO kr_flow_stat (task_flow_id, task_id, revision, task_priority, registered_ts, idempotency_key, parameters, request)
+            SELECT o.id, workflow, made, coalesce(o.priority, what.priority), now_ + o.n * interval '1 microsecond', o.key, nullif(o.value, '{}'),
                 CASE WHEN o.key IS NOT NULL THEN jsonb_build_object('parameters', o.given, 'options', o.wish - 'idempotencyKey') END
-            FROM unnest(ids, keys, priorities, givens, options) WITH ORDINALITY o (id, key, priority, given, wish, n)
+            FROM unnest(ids, keys, priorities, givens, options, values_) WITH ORDINALITY o (id, key, priority, given, wish, value, n)
             ORDER BY o.key                              -- two who send the same keys wait for each other in one order
             ON CONFLICT (task_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
             RETURNING task_flow_id)
@@ -68,7 +68,7 @@ BEGIN
                 s.inputs, now_ + o.n * interval '1 microsecond', s.name, s.program, o.run_at, s.limits, -s.depth, s.parents[1],
                 nullif(nullif(g.gate, 'pause'), 'program'), CASE g.gate WHEN 'limit' THEN g.waits_for END, s.options
             FROM unnest(ids, priorities, times, values_) WITH ORDINALITY o (id, priority, run_at, value, n) CROSS JOIN kr_step s
-                CROSS JOIN LATERAL kr_gate(s.parents[1], o.run_at, workflow, s.program, s.limits) g
+                CROSS JOIN LATERAL kr_gate(s.parents[1], o.run_at, o.id, workflow, s.program, s.limits) g
             WHERE o.id = ANY (new_) AND s.task_id = workflow AND s.revision = made;
         IF what.limited THEN
             INSERT INTO kr_recount (kind, name)

@@ -62,7 +62,7 @@ BEGIN
         RETURNING l.inside),
     settled AS (
         UPDATE kr_task_stat t SET waits_seq = l.parent,
-            (gate, waits_for) = (SELECT g.gate, g.waits_for FROM kr_gate(l.parent, t.run_after, t.task_id, t.program, t.limits) g)
+            (gate, waits_for) = (SELECT g.gate, g.waits_for FROM kr_gate(l.parent, t.run_after, t.task_flow_id, t.task_id, t.program, t.limits) g)
         FROM looked l WHERE t.ctid = l.row_ AND NOT l.fault
         RETURNING t.gate, t.limits, t.program, t.run_order, t.rank, t.task_exec_seq, t.task_flow_id, l.inside),
     left_ AS (          -- who goes back from a slot leaves room in its limits

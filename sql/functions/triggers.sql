@@ -80,7 +80,7 @@ BEGIN
             SELECT d.program, coalesce(new_.name, d.name, d.program) INTO new_.program, new_.name FROM ms_task_definition d WHERE d.task_id = new_.task_id AND d.task_seq = new_.task_seq;
         END IF;
     ELSIF new_.exec_status IN (3, 9) AND old_.exec_status NOT IN (3, 9) THEN
-        new_.error := NULL;
+        new_.error := CASE WHEN new_.error IS DISTINCT FROM old_.error THEN new_.error END;
         new_.finished_ts := CASE WHEN new_.finished_ts IS DISTINCT FROM old_.finished_ts THEN new_.finished_ts ELSE clock_timestamp() END;
     ELSIF new_.exec_status = 2 THEN
         new_.suspended_ts := CASE WHEN new_.suspended_ts IS DISTINCT FROM old_.suspended_ts THEN new_.suspended_ts ELSE clock_timestamp() END;

@@ -11,8 +11,9 @@ CREATE OR REPLACE VIEW flower_tasks AS
         CASE t.exec_status WHEN 0 THEN 'wait' WHEN 1 THEN 'running' WHEN 2 THEN 'suspend' WHEN 3 THEN 'finish' WHEN 9 THEN 'ignore' ELSE t.exec_status::text END AS status,
         t.outcome, t.attempt, t.crashes, t.task_priority AS priority,
         CASE WHEN t.inputs IS NULL THEN t.parameters ELSE kr_shown_input(t.task_flow_id, t.parameters::text, t.inputs)::json END AS parameters, t.result, t.error, t.gate, t.waits_seq, t.waits_for, t.worker_id,
-        t.registered_ts AS registered_at, t.started_ts AS started_at, t.finished_ts AS finished_at, t.suspended_ts AS suspended_at, t.run_after, t.notice, t.progress
-    FROM kr_task_stat t;
+        t.registered_ts AS registered_at, t.started_ts AS started_at, t.finished_ts AS finished_at, t.suspended_ts AS suspended_at, t.run_after, t.notice, t.progress, t.tries,
+        CASE WHEN jsonb_typeof(o.attempts) = 'number' THEN o.attempts::numeric ELSE 1 END AS attempts
+    FROM kr_task_stat t CROSS JOIN LATERAL (SELECT coalesce(t.options -> 'attempts', (SELECT p.options -> 'attempts' FROM kr_program p WHERE p.program = t.program)) AS attempts) o;
 
 -- status: suspend if a task is suspended, else running, else wait, else finish; ignore if it was cancelled.
 -- stalled: all that is left waits on a suspended task.

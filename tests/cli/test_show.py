@@ -88,15 +88,16 @@ def test_the_failing_task_comes_first_with_all_that_is_known_of_it(capsys: pytes
     assert "\nTask 2 (step2) failed\n" in lead
     for known in ("resize", "ValueError: no such width", "app.py:12 in resize", '{"width": -1, "api_key": "***"}', "    raise ValueError"):
         assert known in lead
-    assert "UPDATE kr_task_stat SET exec_status = 0 WHERE task_flow_id = '0198-flow' AND task_exec_seq = 2" in lead
+    assert "python -m flower rerun 0198-flow --from 2" in lead
+    assert "python -m flower ignore 0198-flow 2 --reason" in lead
     assert [line.split()[0] for line in table.splitlines()[1:]] == ["1", "2", "3"]
     assert "sk-1" not in text
 
 
-def test_the_statement_to_run_again_survives_odd_ids(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_to_run_again_survives_odd_ids(capsys: pytest.CaptureFixture[str]) -> None:
     failing = a_task("1.50", Status.SUSPEND, Why.POISON, flow_id="it's $HOME `x`")
     text = shown(capsys, a_flow(Status.SUSPEND), failing)
-    assert r"task_flow_id = 'it''s \$HOME \`x\`' AND task_exec_seq = 1.5" in text
+    assert """rerun 'it'"'"'s $HOME `x`' --from 1.5""" in text
 
 
 def test_other_failures_are_named(capsys: pytest.CaptureFixture[str]) -> None:

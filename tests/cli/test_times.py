@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from flower.cli.times import between, duration, local, read_moment
+from flower.cli.times import between, duration, local, read_moment, read_past
 
 
 @pytest.fixture(autouse=True)
@@ -91,3 +91,16 @@ def test_times_that_stand_for_infinity_can_be_shown() -> None:
 def test_what_has_not_ended_took_no_time_yet() -> None:
     assert between(now(), None) == between(None, now()) == ""
     assert between(now(), now() + timedelta(seconds=2)) == "2.0 s"
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [("-2h", "2030-01-01T10:00:00+00:00"), ("2029-12-31T00:00:00Z", "2029-12-31T00:00:00+00:00")],
+)
+def test_a_moment_of_the_past_is_counted_back(text: str, moment: str) -> None:
+    assert read_past(text, datetime(2030, 1, 1, 12, tzinfo=UTC)) == datetime.fromisoformat(moment)
+
+
+def test_the_clock_of_the_past_is_the_last_one() -> None:
+    now = datetime.now().astimezone()
+    assert now - timedelta(days=1, hours=2) < read_past("00:00", now) <= now

@@ -67,6 +67,8 @@ def task_of(row: asyncpg.Record) -> Task:
         run_after=row["run_after"],
         place=row["place"],
         progress=json_of(row["progress"]),
+        tries=row["tries"],
+        attempts=int(row["attempts"]),
     )
 
 

@@ -1,0 +1,142 @@
+-- Run a flow again, in part: what failed or was cancelled and what depends on it; or, with "from" (a seq as a number, a name as a text), that task
+-- and all that depends on it, of a finished flow as well; with "only", that task alone. Results that are not run again are kept and reused.
+-- definition: same, or latest: the flow gets the latest revision of its workflow, and what that defines in another way runs.
+-- parameters: new values for parameters of the flow, for the tasks that run. dryRun: only answer the plan. ifUnchanged: the version of a plan;
+-- refuse if the flow has moved on since. cancelRunning: take away what runs, and run it again; without it, refuse while something runs.
+-- Answers the plan: version; run: [{seq, name, was}]; reused: [{seq, name, finishedAt, ageSeconds}]; changed: names of steps that the workflow
+-- defines in another way by now.
+CREATE OR REPLACE FUNCTION flower_rerun(flow text, options jsonb DEFAULT '{}') RETURNS jsonb
+LANGUAGE plpgsql SET search_path FROM CURRENT SET lock_timeout = '1s' AS $$
+#variable_conflict use_variable
+DECLARE
+    task     kr_task_stat;
+    again    numeric[];
+    renewed  numeric[] := '{}';      -- what waits anew because its definition is another
+    running  text[];
+    plan     jsonb;
+BEGIN
+    PERFORM kr_begin_verb(flow, options, '{from,only,parameters,dryRun,ifUnchanged,cancelRunning,definition}');
+    PERFORM kr_check_rerun(options);
+    IF options ? 'ifUnchanged' AND options ->> 'ifUnchanged' <> kr_version(flow) THEN
+        PERFORM kr_not_now(format('flow %s has moved on since that plan was made: make a new one', flow));
+    END IF;
+    IF options ->> 'definition' = 'latest' THEN
+        renewed := kr_repin(flow, options);
+    END IF;
+    IF options ?| '{from,only}' THEN
+        task := kr_task_for(flow, coalesce(options ->> 'from', options ->> 'only'));
+        IF task.exec_status = 0 AND task.attempt = 0 AND task.task_exec_seq <> ALL (renewed) THEN
+            PERFORM kr_not_now(format('task %s of flow %s has not run yet, so it cannot run again: it waits (python -m flower why %s)', quote_literal(kr_name(task)), flow, flow));
+        END IF;
+        again := ARRAY[task.task_exec_seq];
+    ELSE
+        again := ARRAY(SELECT t.task_exec_seq FROM kr_task_stat t WHERE t.task_flow_id = flow AND ((t.exec_status = 2 AND t.outcome IS DISTINCT FROM 'approval')
+            OR (t.exec_status = 9 AND t.outcome = 'cancelled')));
+        IF again || renewed = '{}' THEN
+            PERFORM kr_not_now(format('nothing of flow %s has failed or was cancelled: name the task to begin from (from)', flow));
+        END IF;
+    END IF;
+    again := again || renewed;
+    IF NOT options ? 'only' THEN
+        again := kr_with_what_follows(flow, again);
+    END IF;
+    SELECT array_agg(kr_name(t) ORDER BY t.task_exec_seq) INTO running FROM kr_task_stat t WHERE t.task_flow_id = flow AND t.exec_status = 1;
+    IF running IS NOT NULL AND options -> 'cancelRunning' IS DISTINCT FROM 'true' AND options -> 'dryRun' IS DISTINCT FROM 'true' THEN
+        PERFORM kr_not_now(format('%s of flow %s runs at this moment: wait for its end, or have it taken away (cancelRunning)', array_to_string(running[:5], ', '), flow));
+    ELSIF running IS NOT NULL THEN
+        again := again || ARRAY(SELECT t.task_exec_seq FROM kr_task_stat t WHERE t.task_flow_id = flow AND t.exec_status = 1 AND t.task_exec_seq <> ALL (again));
+    END IF;
+    plan := kr_rerun_plan(flow, again) || CASE WHEN running IS NULL THEN '{}' ELSE jsonb_build_object('running', to_jsonb(running)) END;
+    IF options ? 'parameters' THEN
+        PERFORM kr_change_parameters(flow, again, options -> 'parameters');
+    END IF;
+    IF options -> 'dryRun' = 'true' THEN
+        RAISE EXCEPTION 'only a plan' USING ERRCODE = 'FL001';      -- whatever it took to make it is undone
+    END IF;
+    UPDATE kr_task_stat t SET exec_status = 0 WHERE t.task_flow_id = flow AND t.task_exec_seq = ANY (again) AND t.exec_status <> 0;
+    RETURN kr_end_verb('rerun', flow, task.task_exec_seq, options, jsonb_build_object('run', plan -> 'run')) || plan;
+EXCEPTION
+    WHEN lock_not_available THEN
+        PERFORM kr_busy(flow);
+    WHEN SQLSTATE 'FL001' THEN
+        RETURN jsonb_build_object('flowId', flow, 'dryRun', true) || plan;
+END $$;
+
+CREATE OR REPLACE FUNCTION kr_check_rerun(options jsonb) RETURNS void LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+BEGIN
+    IF options ?& '{from,only}' THEN
+        PERFORM kr_refuse('only', 'stands in place of from, not beside it');
+    ELSIF jsonb_typeof(coalesce(options -> 'from', options -> 'only')) NOT IN ('string', 'number') THEN
+        PERFORM kr_refuse(CASE WHEN options ? 'from' THEN 'from' ELSE 'only' END, 'must be the seq of a task, a number, or its name, a text');
+    ELSIF jsonb_typeof(options -> 'parameters') <> 'object' THEN
+        PERFORM kr_refuse('parameters', 'must be a JSON object');
+    ELSIF options ->> 'definition' NOT IN ('same', 'latest') THEN
+        PERFORM kr_refuse('definition', 'must be same or latest');
+    END IF;
+END $$;
+
+-- What tells whether a flow has moved on: statuses and attempts of its tasks.
+CREATE OR REPLACE FUNCTION kr_version(flow text) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT md5(string_agg(t.task_exec_seq || ' ' || t.exec_status || ' ' || t.attempt, ',' ORDER BY t.task_exec_seq) || coalesce((SELECT f.revision::text FROM kr_flow_stat f WHERE f.task_flow_id = flow), ''))
+    FROM kr_task_stat t WHERE t.task_flow_id = flow
+$$;
+
+-- These tasks, and all that depend on them, directly or not.
+CREATE OR REPLACE FUNCTION kr_with_what_follows(flow text, seqs numeric[]) RETURNS numeric[] LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE edge AS MATERIALIZED (
+        SELECT e.task_exec_seq AS child, e.parent_seq AS parent FROM kr_task_edge e WHERE e.task_flow_id = flow),
+    down AS (
+        SELECT s AS seq FROM unnest(seqs) s
+        UNION
+        SELECT e.child FROM down d JOIN edge e ON e.parent = d.seq)
+    SELECT coalesce(array_agg(DISTINCT t.task_exec_seq), '{}') FROM down d JOIN kr_task_stat t ON t.task_flow_id = flow AND t.task_exec_seq = d.seq
+$$;
+
+CREATE OR REPLACE FUNCTION kr_rerun_plan(flow text, again numeric[]) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_object(
+        'version', kr_version(flow),
+        'run', coalesce(jsonb_agg(jsonb_build_object('seq', t.task_exec_seq, 'name', kr_name(t), 'was', concat_ws(' ', kr_status_word(t.exec_status), t.outcome)) ORDER BY t.task_exec_seq)
+            FILTER (WHERE t.task_exec_seq = ANY (again)), '[]'),
+        'reused', coalesce(jsonb_agg(jsonb_build_object('seq', t.task_exec_seq, 'name', kr_name(t), 'finishedAt', t.finished_ts,
+                'ageSeconds', round(extract(epoch FROM clock_timestamp() - t.finished_ts))) ORDER BY t.task_exec_seq)
+            FILTER (WHERE t.exec_status = 3 AND t.task_exec_seq <> ALL (again)), '[]'),
+        'changed', (
+            SELECT coalesce(jsonb_agg(o.name ORDER BY o.task_exec_seq), '[]') FROM kr_flow_stat f JOIN ms_workflow w ON w.task_id = f.task_id AND w.revision > f.revision
+                JOIN kr_step o ON o.task_id = f.task_id AND o.revision = f.revision
+            WHERE f.task_flow_id = flow AND NOT kr_is_same_step(f.task_id, o.name, f.revision, w.revision)))
+    FROM kr_task_stat t WHERE t.task_flow_id = flow
+$$;
+
+-- Give tasks other values of parameters of their flow. Refuses a name that the workflow does not take, and a value of a wrong type.
+CREATE OR REPLACE FUNCTION kr_change_parameters(flow text, again numeric[], given jsonb) RETURNS void LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+DECLARE
+    pinned kr_flow_stat;
+    taken  jsonb;
+    odd    jsonb;
+    known  text[];
+BEGIN
+    UPDATE kr_flow_stat f SET parameters = coalesce(f.parameters, '{}') || given WHERE f.task_flow_id = flow RETURNING f.* INTO pinned;
+    SELECT r.takes INTO taken FROM ms_workflow_revision r WHERE r.task_id = pinned.task_id AND r.revision = pinned.revision;
+    IF taken IS NOT NULL THEN
+        SELECT jsonb_agg(o.odd) INTO odd FROM (
+            SELECT CASE WHEN taken ? g.key THEN kr_misfit(taken -> g.key -> 'schema', g.value, 'parameters.' || g.key)
+                ELSE kr_odd('parameters.' || g.key, format('the workflow takes no parameter of this name; it takes %s', coalesce((SELECT string_agg(k, ', ') FROM jsonb_object_keys(taken) k), 'none'))) END AS odd
+            FROM jsonb_each(given) g) o WHERE o.odd IS NOT NULL;
+        PERFORM kr_refuse_all(odd);
+        UPDATE kr_task_stat t SET parameters = kr_put(t.parameters::jsonb, p.places)::json
+        FROM (SELECT s.task_exec_seq, jsonb_agg(jsonb_build_object('at', g.at, 'part', coalesce(given -> g.param #> ARRAY(SELECT jsonb_array_elements_text(g.path)), 'null'))) AS places
+              FROM kr_step s CROSS JOIN jsonb_to_recordset(s.given) g (at jsonb, param text, path jsonb)
+              WHERE s.task_id = pinned.task_id AND s.revision = pinned.revision AND given ? g.param GROUP BY 1) p
+        WHERE t.task_flow_id = flow AND t.task_exec_seq = p.task_exec_seq AND t.task_exec_seq = ANY (again);
+        RETURN;
+    END IF;
+    known := ARRAY(SELECT DISTINCT k.name FROM kr_task_stat t LEFT JOIN kr_program p ON p.program = t.program CROSS JOIN LATERAL (
+        SELECT unnest(p.takes) UNION ALL SELECT jsonb_object_keys(t.parameters::jsonb)) k (name) WHERE t.task_flow_id = flow AND t.task_exec_seq = ANY (again) AND k.name IS NOT NULL);
+    SELECT jsonb_agg(kr_odd('parameters.' || k, 'no task that runs again takes a parameter of this name')) INTO odd
+        FROM jsonb_object_keys(given) k WHERE k <> ALL (known);
+    PERFORM kr_refuse_all(odd);
+    UPDATE kr_task_stat t SET parameters = (t.parameters::jsonb || kr_given_to(t.program, t.parameters::jsonb, t.inputs, NULL, given, known))::json
+        WHERE t.task_flow_id = flow AND t.task_exec_seq = ANY (again);
+END $$;
