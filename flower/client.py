@@ -148,8 +148,9 @@ STARTER = Client()
 
 @asynccontextmanager
 async def _within_time(seconds: float | None, flow_id: str) -> AsyncIterator[None]:
+    limit = asyncio.timeout(seconds)
     try:
-        async with asyncio.timeout(seconds) as limit:
+        async with limit:
             yield
     except TimeoutError:
         if not limit.expired():
