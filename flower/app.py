@@ -27,6 +27,7 @@ from flower.engine.runner import contained
 from flower.engine.stopping import Stop
 from flower.engine.worker import Life, Plan
 from flower.programs import http as http_program
+from flower.sdk.journal import overhearing
 from flower.sdk.registry import REGISTRY, Registry
 from flower.web import create_app, create_runner
 
@@ -81,7 +82,7 @@ async def _hosting(settings: Settings, url: str) -> AsyncIterator[None]:
     http_program.configure(settings.http_allow, is_local=settings.is_local)
     loop.set_task_factory(contained)  # type: ignore[arg-type]  # typeshed wants a generator, too
     try:
-        with STARTER.using(url, settings.schema_name):
+        with STARTER.using(url, settings.schema_name), overhearing():
             yield
     finally:
         await http_program.close()

@@ -31,9 +31,9 @@ def console(*, on_stderr: bool = False) -> Console:
     return Console(stderr=on_stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
-def print_json(value: Json) -> None:
-    """Print *value*, indented."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+def print_json(value: Json, *, in_one_line: bool = False) -> None:
+    """Print *value*, indented, or in one line where many follow each other."""
+    typer.echo(json.dumps(value, indent=None if in_one_line else 2, ensure_ascii=False))
 
 
 def say(text: str) -> None:

@@ -32,7 +32,7 @@ def run(
 
     load([module])
     parameters = read_parameters(param or (), params)
-    raise typer.Exit(run_to_its_end(_run(_named(workflow), parameters, database)))
+    raise typer.Exit(run_to_its_end(_run(_named(workflow), parameters, database), heard="info"))
 
 
 def _named(workflow: str | None) -> str:

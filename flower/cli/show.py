@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import typer
 
+from flower.cli.logs import last_lines
 from flower.cli.look import status_of
 from flower.cli.options import AsJson, Database, FlowReference
 from flower.cli.output import console, number, print_json, print_table, short
@@ -20,29 +21,39 @@ from flower.core.model import Flow, Json, Task
 from flower.core.status import Status, status_word
 
 _LONGEST_VALUE = 1000
+_LAST_LINES = 10
 _FLEXIBLE = ("task", "program", "parameters", "result")
 
 
 def show(flow: FlowReference, *, database: Database = None, as_json: AsJson = False) -> None:
     """Show a flow: what failed and why, then all tasks."""
 
-    async def find() -> tuple[Flow, tuple[Task, ...]]:
+    async def find() -> tuple[Flow, tuple[Task, ...], list[str]]:
         async with opened(database) as store:
             flow_id = await store.flows.find(flow)
-            return await store.flows.get(flow_id), await store.flows.tasks(flow_id)
+            tasks = await store.flows.tasks(flow_id)
+            failing = failing_of(tasks)
+            said = [] if failing is None else await last_lines(store, failing, _LAST_LINES)
+            return await store.flows.get(flow_id), tasks, said
 
-    print_flow(*run(find()), as_json=as_json)
+    found, tasks, said = run(find())
+    print_flow(found, tasks, said, as_json=as_json)
 
 
-def print_flow(flow: Flow, tasks: Sequence[Task], *, as_json: bool) -> None:
-    """Print *flow* for people, or as `GET /api/flows/{flowId}` answers it."""
+def failing_of(tasks: Sequence[Task]) -> Task | None:
+    """Return the first of *tasks* that went wrong."""
+    return next((task for task in tasks if task.is_fault), None)
+
+
+def print_flow(flow: Flow, tasks: Sequence[Task], said: Sequence[str] = (), *, as_json: bool) -> None:
+    """Print *flow* for people, or as `GET /api/flows/{flowId}` answers it. *said*: the last lines of the failing task."""
     if as_json:
         print_json(shapes.flow_with_tasks(flow, tasks))
         return
-    failing = next((task for task in tasks if task.is_fault), None)
+    failing = failing_of(tasks)
     typer.echo(f"flow {escape(flow.flow_id)} of workflow {escape(flow.workflow)}: {status_of(flow)}{_when(flow)}{_revision(flow)}")
     if failing is not None:
-        _print_failing(failing, others=[task for task in tasks if task.is_fault and task is not failing])
+        _print_failing(failing, said, others=[task for task in tasks if task.is_fault and task is not failing])
     for task in tasks:
         if task.status == Status.SUSPEND and not task.is_fault:
             told = _told(task)
@@ -66,8 +77,8 @@ def _revision(flow: Flow) -> str:
     return "" if flow.revision is None else f" (revision {flow.revision})"
 
 
-def _print_failing(task: Task, others: Sequence[Task]) -> None:
-    lines = list(_failure(task))
+def _print_failing(task: Task, said: Sequence[str], others: Sequence[Task]) -> None:
+    lines = list(_failure(task, said))
     width = max(len(name) for name, _ in lines)
     out = console()
     out.print(f"\nTask {number(task.seq)} ({escape(task.name)}) {task.outcome}", style="bold red" if out.is_terminal else "")
@@ -80,7 +91,7 @@ def _print_failing(task: Task, others: Sequence[Task]) -> None:
         typer.echo(f"\nAlso suspended: {', '.join(f'{number(task.seq)} ({escape(task.name)}) {task.outcome}' for task in others)}")
 
 
-def _failure(task: Task) -> Iterator[tuple[str, str]]:
+def _failure(task: Task, said: Sequence[str]) -> Iterator[tuple[str, str]]:
     yield "program", escape(task.program or "")
     yield "error", _told(task) or "nothing is known"
     where, traceback = _of_error(task, "where"), _of_error(task, "traceback")
@@ -92,6 +103,8 @@ def _failure(task: Task) -> Iterator[tuple[str, str]]:
     yield "parameters", short(task.parameters, _LONGEST_VALUE)
     if traceback:
         yield "traceback", traceback.strip("\n")
+    if said:
+        yield "said last", "\n".join(said)
     flow, seq = escape(shlex.quote(task.flow_id)), number(task.seq)
     yield "run again", f"python -m flower rerun {flow} --from {seq}"
     yield "or skip it", f"python -m flower ignore {flow} {seq} --reason …"

@@ -33,13 +33,13 @@ def read(**options: object) -> Settings:
     return read_settings(**options)
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run *work* to its end. What it logs below a warning is not shown: a command is read by a person."""
+def run(work: Coroutine[Any, Any, T], *, heard: str | None = None) -> T:
+    """Run *work* to its end. What it logs below a warning is not shown: a command is read by a person. *heard*: see `log.configure`."""
     import asyncio
 
     from flower.core import log
 
-    log.configure("warning", "auto")
+    log.configure("warning", "auto", heard=heard)
     return asyncio.run(work)
 
 

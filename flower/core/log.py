@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TextIO, cast
@@ -24,6 +24,9 @@ from flower.core.masks import HIDDEN, is_secret
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
+# What other libraries log becomes an event of this name.
+LIBRARY_SAID = "library.said"
+
 # Few keys come again and again: ask once for each.
 _is_secret = lru_cache(maxsize=1024)(is_secret)
 
@@ -33,8 +36,22 @@ def get(**context: Any) -> FilteringBoundLogger:
     return cast(FilteringBoundLogger, structlog.get_logger(**context))
 
 
-def configure(level: str = "info", format: str = "auto", stream: TextIO | None = None) -> None:  # noqa: A002 - named as in FLOWER_LOG_FORMAT
+def overhear(listener: Callable[[str, Mapping[str, Any]], None] | None) -> None:
+    """Have *listener* hear every event, with its level, before it is written; None: nobody."""
+    _hearing.listener = listener
+
+
+class _Hearing:
+    listener: Callable[[str, Mapping[str, Any]], None] | None = None
+
+
+_hearing = _Hearing()
+
+
+def configure(level: str = "info", format: str = "auto", stream: TextIO | None = None, *, heard: str | None = None) -> None:  # noqa: A002 - named as in FLOWER_LOG_FORMAT
     """Send every event of *level* (debug, info, warning or error) and above to *stream*, by default stderr.
+
+    *heard*: the level from which a listener hears of them (see `overhear`), without one *level*.
 
     *format* is `console`, `json`, or `auto`: console if *stream* is a terminal. Warnings and errors of asyncio, aiohttp and
     other libraries, which use the standard library's logging, become events of ours.
@@ -48,14 +65,15 @@ def configure(level: str = "info", format: str = "auto", stream: TextIO | None =
         ending = [_json_line]
     lines = Lines(target)
     structlog.configure(
-        processors=[_protect, _tracebacks, _stamp, *ending],
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        processors=[_protect, _tracebacks, _heard, _Threshold(_LEVELS[level]), _stamp, *ending],
+        wrapper_class=structlog.make_filtering_bound_logger(min(_LEVELS[level], _LEVELS[heard or level])),
         logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
-    root.handlers = [*(handler for handler in root.handlers if not isinstance(handler, _FromLibraries)), _FromLibraries()]
-    root.setLevel(max(_LEVELS[level], logging.WARNING))
+    libraries = _FromLibraries(max(_LEVELS[level], logging.WARNING))
+    root.handlers = [*(handler for handler in root.handlers if not isinstance(handler, _FromLibraries)), libraries]
+    root.setLevel(libraries.level)
 
 
 def is_for_people(format: str, stream: TextIO | None = None) -> bool:  # noqa: A002 - named as in FLOWER_LOG_FORMAT
@@ -90,6 +108,24 @@ def _protect(_logger: Any, _level: str, event: MutableMapping[str, Any]) -> Muta
     return event
 
 
+def _heard(_logger: Any, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if _hearing.listener is not None:
+        _hearing.listener(level, event)
+    return event
+
+
+class _Threshold:
+    """Drops what is only heard, not written."""
+
+    def __init__(self, level: int) -> None:
+        self._level = level
+
+    def __call__(self, _logger: Any, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        if _LEVELS.get(level, logging.ERROR) < self._level:
+            raise structlog.DropEvent
+        return event
+
+
 def _stamp(_logger: Any, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     return {"timestamp": now.replace("+00:00", "Z"), "level": level, **event}
@@ -121,6 +157,6 @@ class _FromLibraries(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             say = get().error if record.levelno >= logging.ERROR else get().warning
-            say("library.said", logger=record.name, message=record.getMessage(), exc_info=record.exc_info)
+            say(LIBRARY_SAID, logger=record.name, message=record.getMessage(), exc_info=record.exc_info)
         except Exception:  # noqa: BLE001 - a log call never raises
             self.handleError(record)

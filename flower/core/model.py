@@ -74,6 +74,20 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line that an attempt of a task said. *source*: structlog, logging, stdout, stderr. *id*: its place among all, empty until it is written."""
+
+    flow_id: str
+    seq: Decimal
+    attempt: int
+    at: datetime
+    level: str
+    source: str
+    message: str
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """A request to start a workflow. *options* may have `priority`, `runAt` (ISO 8601 with zone) and `idempotencyKey`."""
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from flower.core.masks import mask
-from flower.core.model import Flow, Json, Page, Registered, Step, Task, Waiting, Workflow
+from flower.core.model import Flow, Json, LogLine, Page, Registered, Step, Task, Waiting, Workflow
 from flower.core.status import status_word
 
 _LARGEST_EXPONENT = 308
@@ -125,3 +125,22 @@ def number(value: Decimal) -> int | float | str:
 def moment(value: datetime | None) -> str | None:
     """Return *value* in ISO 8601, UTC, with a Z."""
     return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def log_lines(lines: Sequence[LogLine], limit: int) -> Json:
+    """Return *lines*, of which *limit* were asked for; `next` is what to send as `after` where there may be more."""
+    items = [log_line(line) for line in lines]
+    return {"items": items, "next": items[-1]["id"] if len(items) == limit else None}
+
+
+def log_line(line: LogLine) -> Json:
+    """Return one line that a task said."""
+    return {
+        "id": line.id,
+        "seq": number(line.seq),
+        "attempt": line.attempt,
+        "at": moment(line.at),
+        "level": line.level,
+        "source": line.source,
+        "message": line.message,
+    }

@@ -16,6 +16,7 @@ from flower.core.status import Status
 from flower.engine import endings
 from flower.engine.endings import Reason
 from flower.sdk.context import CURRENT, Context, OwnTransaction, Said, Transactions
+from flower.sdk.journal import Journal
 from flower.sdk.registry import Registry
 from flower.sdk.results import encode_result
 from flower.sdk.task import Task
@@ -30,11 +31,11 @@ def _let_be(_claim: Claim) -> None:
 class Runner:
     """Runs tasks of *registry*: coroutines where it is called, plain functions in up to *threads* threads of its own.
 
-    *transactions*: in which they may write data of their own.
+    *transactions*: in which they may write data of their own. *journal*: what keeps the lines that they say.
     """
 
-    def __init__(self, registry: Registry, *, threads: int, transactions: Transactions | None = None) -> None:
-        self._registry, self._transactions = registry, transactions
+    def __init__(self, registry: Registry, *, threads: int, transactions: Transactions | None = None, journal: Journal | None = None) -> None:
+        self._registry, self._transactions, self._journal = registry, transactions, journal
         self._most_threads = threads
         self._said: Said = {}
         self._threads: ThreadPoolExecutor | None = None
@@ -54,7 +55,7 @@ class Runner:
             return endings.unharmed(claim)
         claim_id = claim.claim_id
         self._running[claim_id] = asyncio.current_task()
-        here = Context(claim, self._transactions, self._said)
+        here = Context(claim, self._transactions, self._said, self._journal)
         try:
             CURRENT.set(here)
             value = await self._value(task, claim, on_overdue)
@@ -69,6 +70,10 @@ class Runner:
             return endings.of(claim, task, error, asked=self._asked.get(claim_id))
         finally:
             CURRENT.set(None)
+            if self._journal is not None:
+                if here.unfinished:
+                    here.heard("info", "stdout", here.unfinished)
+                self._journal.forget(claim_id)
             self._running.pop(claim_id, None)
             if self._asked:
                 self._asked.pop(claim_id, None)

@@ -30,6 +30,7 @@ from flower.engine.runner import Runner
 from flower.engine.stopping import Stop
 from flower.engine.transactions import Transactions
 from flower.engine.watch import Watch
+from flower.sdk.journal import Journal
 from flower.sdk.registry import Registry
 
 _log = log.get()
@@ -38,6 +39,8 @@ _log = log.get()
 _DRAIN_SECONDS = 5.0
 _HURRIED_SECONDS = 1.0
 _TELL_SECONDS = 1.0
+_WRITE_SECONDS = 0.4
+_MOST_LINES = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,8 @@ class Life:
         self._store = Store(self._pool)
         # As many as may run: who waits for a session holds nothing that another needs.
         self._lent = Pool(plan.url, role="task", schema=plan.schema, worker=str(self.worker_id), size=plan.slots, acquire_seconds=30)
-        self._runner = Runner(plan.registry, threads=plan.slots, transactions=Transactions(self._lent))
+        self._journal = Journal()
+        self._runner = Runner(plan.registry, threads=plan.slots, transactions=Transactions(self._lent), journal=self._journal)
         self._dispatcher = Dispatcher(store=self._store, worker=self.worker_id, runner=self._runner, slots=plan.slots)
         self._listener = Listener(plan.url, plan.schema, ("flower", "flower_stop"), self._heard, worker=str(self.worker_id))
         self._over = asyncio.Event()
@@ -94,6 +98,7 @@ class Life:
                 listening = group.create_task(self._listener.run())
                 probing = group.create_task(self._probe())
                 telling = group.create_task(self._tell())
+                writing = group.create_task(self._write_logs())
                 dispatching = group.create_task(self._dispatcher.run())
                 begun()
                 await self._until_over(stop)
@@ -101,6 +106,9 @@ class Life:
                 listening.cancel()
                 probing.cancel()
                 telling.cancel()
+                writing.cancel()
+            while await self._write_lines():
+                pass
             return self._lost is None
         finally:
             self._runner.close()
@@ -175,6 +183,28 @@ class Life:
                     await self._store.workers.progress(said)
                 except (DatabaseLost, ConfigurationError, asyncpg.PostgresError) as error:
                     _log.debug("progress.lost", message=refusal(error) if isinstance(error, asyncpg.PostgresError) else str(error))
+
+    async def _write_logs(self) -> None:
+        """Write several times a second what tasks have said, if they have."""
+        while True:
+            await asyncio.sleep(_WRITE_SECONDS)
+            while await self._write_lines():
+                pass
+
+    async def _write_lines(self) -> bool:
+        """Write a batch of lines. False: nothing is left, or it could not be written and waits for the next time."""
+        lines = self._journal.take(_MOST_LINES)
+        if not lines:
+            return False
+        try:
+            await self._store.logs.write(lines)
+        except (DatabaseLost, ConfigurationError) as error:
+            self._journal.put_back(lines)
+            _log.debug("logs.kept_back", lines=len(lines), message=str(error))
+            return False
+        except asyncpg.PostgresError as error:
+            _log.error("logs.refused", lines=len(lines), message=refusal(error))
+        return True
 
     async def _probe(self) -> None:
         """Ask every few seconds whether there is work that no bell announced, and whether the bell is heard at all."""

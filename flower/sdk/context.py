@@ -43,14 +43,22 @@ class Transactions(Protocol):
         ...
 
 
+class Hearer(Protocol):
+    """What keeps the lines that attempts say, see `flower.sdk.journal`."""
+
+    def say(self, claim: Claim, level: str, source: str, message: str) -> None:
+        """Keep a line of one attempt."""
+
+
 class Context:
-    """The attempt that is running."""
+    """The attempt that is running. *unfinished*: what it has printed without a line end so far."""
 
-    __slots__ = ("_claim", "_log", "_said", "_transactions", "own")
+    __slots__ = ("_claim", "_journal", "_log", "_said", "_transactions", "own", "unfinished")
 
-    def __init__(self, claim: Claim, transactions: Transactions | None = None, said: Said | None = None) -> None:
-        self._claim, self._transactions, self._said = claim, transactions, said
+    def __init__(self, claim: Claim, transactions: Transactions | None = None, said: Said | None = None, journal: Hearer | None = None) -> None:
+        self._claim, self._transactions, self._said, self._journal = claim, transactions, said, journal
         self.own: OwnTransaction | None = None
+        self.unfinished = ""
         self._log: FilteringBoundLogger | None = None
 
     @property
@@ -106,6 +114,11 @@ class Context:
         if self.own is None:
             self.own = self._transactions.of(self._claim)
         yield await self.own.begin()
+
+    def heard(self, level: str, source: str, message: str) -> None:
+        """Keep a line that the attempt has said. Called by what overhears it."""
+        if self._journal is not None:
+            self._journal.say(self._claim, level, source, message)
 
     @property
     def log(self) -> FilteringBoundLogger:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from flower.core.model import Json
 from flower.core.status import Gate, Status, Why
 from flower.web.answers import answer
-from flower.web.api.flows import FlowsQuery
+from flower.web.api.flows import FlowsQuery, LogsQuery
 from flower.web.api.register import LONGEST_KEY, LONGEST_WORKFLOW, Registration
 from flower.web.api.verbs import HandedIn, Rerun, Said, Skipping
 from flower.web.api.workflows import Written
@@ -110,6 +110,8 @@ SCHEMAS: dict[str, Json] = {
         place=_TEXT_OR_NULL | {"description": "file and line of the call, if Python wrote it"},
     ),
     "Done": {"type": "object", "properties": {"flowId": _TEXT, "seq": _NUMBER}, "required": ["flowId"]},
+    "LogLine": _object(id=_TEXT, seq=_NUMBER, attempt=_WHOLE, at=_TIME, level=_TEXT, source=_TEXT, message=_TEXT),
+    "LogLineList": _list_of("LogLine"),
     "FlowList": _list_of("Flow"),
     "WaitingList": _list_of("Waiting"),
     "WorkflowList": _list_of("Workflow"),
@@ -126,6 +128,8 @@ ANSWERS = {
     "/api/flows/{flowId}": "FlowWithTasks",
     "/api/flows/{flowId}/tasks/{step}": "Task",
     "/api/flows/{flowId}/why": "WaitingList",
+    "/api/flows/{flowId}/logs": "LogLineList",
+    "/api/flows/{flowId}/tasks/{step}/logs": "LogLineList",
     **{f"/api/flows/{{flowId}}/{verb}": "Done" for verb in ("rerun", "cancel", "suspend", "resume")},
     **{f"/api/flows/{{flowId}}/tasks/{{step}}/{verb}": "Done" for verb in ("ignore", "complete", "retry")},
     "/api/workflows": "WorkflowList",
@@ -133,6 +137,13 @@ ANSWERS = {
     "/healthz": "Alive",
     "/readyz": "Ready",
     "/": "WhereToLook",
+}
+
+# What GET takes in its query.
+QUERIES: dict[str, type[BaseModel]] = {
+    "/api/flows": FlowsQuery,
+    "/api/flows/{flowId}/logs": LogsQuery,
+    "/api/flows/{flowId}/tasks/{step}/logs": LogsQuery,
 }
 
 # What POST takes in its body.
@@ -207,8 +218,8 @@ def _operation(path: str, route: web.AbstractRoute) -> Json:
 def _parameters(path: str) -> Iterator[Json]:
     for name in re.findall(r"{(\w+)}", path):
         yield {"name": name, "in": "path", "required": True, "description": _PATH_WORDS[name], "schema": _TEXT}
-    if path == "/api/flows":
-        for name, schema in _schema(FlowsQuery)["properties"].items():
+    if path in QUERIES:
+        for name, schema in _schema(QUERIES[path])["properties"].items():
             yield {"name": name, "in": "query", "schema": schema}
     if path == REGISTER + "/{task_id}":
         yield {"name": "Idempotency-Key", "in": "header", "schema": _TEXT | {"minLength": 1}, "description": f"at most {LONGEST_KEY} bytes"}

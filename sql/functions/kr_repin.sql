@@ -37,6 +37,8 @@ BEGIN
             SELECT FROM kr_step n WHERE n.task_id = pinned.task_id AND n.revision = latest AND n.name = t.name AND t.exec_status = 3 AND kr_is_same_step(pinned.task_id, t.name, pinned.revision, latest));
     UPDATE kr_task_attempt a SET task_exec_seq = n.task_exec_seq FROM kr_task_stat t JOIN kr_step n ON n.task_id = pinned.task_id AND n.revision = latest AND n.name = t.name
         WHERE a.task_flow_id = flow AND t.task_flow_id = flow AND t.task_exec_seq = a.task_exec_seq AND n.task_exec_seq <> a.task_exec_seq;
+    UPDATE kr_task_log l SET task_exec_seq = n.task_exec_seq FROM kr_task_stat t JOIN kr_step n ON n.task_id = pinned.task_id AND n.revision = latest AND n.name = t.name
+        WHERE l.task_flow_id = flow AND t.task_flow_id = flow AND t.task_exec_seq = l.task_exec_seq AND n.task_exec_seq <> l.task_exec_seq;
 
     WITH old AS MATERIALIZED (
         SELECT t.* FROM kr_task_stat t WHERE t.task_flow_id = flow),

@@ -96,6 +96,7 @@ BEGIN
     DELETE FROM kr_task_edge e WHERE e.task_flow_id = OLD.task_flow_id AND e.task_exec_seq = OLD.task_exec_seq;
     DELETE FROM kr_task_edge e WHERE e.task_flow_id || '' = OLD.task_flow_id AND e.parent_seq + 0 = OLD.task_exec_seq AND OLD.exec_status = ANY (e.counts);
     DELETE FROM kr_task_attempt a WHERE a.task_flow_id = OLD.task_flow_id AND a.task_exec_seq = OLD.task_exec_seq;
+    DELETE FROM kr_task_log l WHERE l.task_flow_id = OLD.task_flow_id AND l.task_exec_seq = OLD.task_exec_seq;
     INSERT INTO kr_recount (kind, task_flow_id, task_exec_seq) VALUES ('task', OLD.task_flow_id, OLD.task_exec_seq);
     INSERT INTO kr_recount (kind, name) SELECT 'limit', l FROM unnest(OLD.limits) l;
     PERFORM pg_notify('flower', '');
@@ -107,7 +108,7 @@ END $$;
 
 CREATE OR REPLACE FUNCTION kr_tasks_truncated() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
-    TRUNCATE kr_task_edge, kr_task_attempt, kr_flow_stat;
+    TRUNCATE kr_task_edge, kr_task_attempt, kr_task_log, kr_flow_stat;
     DELETE FROM kr_recount WHERE kind IN ('task', 'edge');
     PERFORM pg_notify('flower_stop', '');
     RETURN NULL;

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flower.database.pool import Pool
 from flower.database.store.cycle import Cycle
 from flower.database.store.flows import Flows
+from flower.database.store.logs import Logs
 from flower.database.store.verbs import Verbs
 from flower.database.store.workers import Workers
 from flower.database.store.workflows import Workflows
@@ -18,6 +19,7 @@ class Store:
     def __init__(self, pool: Pool) -> None:
         self.cycle = Cycle(pool)
         self.flows = Flows(pool)
+        self.logs = Logs(pool)
         self.verbs = Verbs(pool)
         self.workers = Workers(pool)
         self.workflows = Workflows(pool)

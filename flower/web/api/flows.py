@@ -66,3 +66,29 @@ async def _none_of(request: web.Request, flow_id: str) -> tuple[()]:
     # Nothing found below a flow: is it the flow that is not there?
     await request.app[STORE].flows.get(flow_id)
     return ()
+
+
+class LogsQuery(BaseModel, extra="forbid", frozen=True):
+    """Which lines are wanted."""
+
+    limit: int = Field(default=1000, ge=1, le=10_000, description="how many at most")
+    after: str | None = Field(default=None, max_length=20, description="the id of the last line that was seen")
+
+
+@routes.get("/api/flows/{flowId}/logs")
+async def logs(request: web.Request) -> web.Response:
+    """List what the tasks of a flow have said, in order."""
+    wanted = query(request, LogsQuery)
+    flow_id = part(request, "flowId")
+    lines = await request.app[STORE].logs.read(flow_id, after=wanted.after, limit=wanted.limit) or await _none_of(request, flow_id)
+    return answer(shapes.log_lines(lines, wanted.limit))
+
+
+@routes.get("/api/flows/{flowId}/tasks/{step}/logs")
+async def task_logs(request: web.Request) -> web.Response:
+    """List what one task has said in all its attempts, in order."""
+    wanted = query(request, LogsQuery)
+    store, flow_id = request.app[STORE], part(request, "flowId")
+    tasks = await store.flows.tasks(flow_id) or await _none_of(request, flow_id)
+    seq = find_task(flow_id, tasks, part(request, "step")).seq
+    return answer(shapes.log_lines(await store.logs.read(flow_id, seq=seq, after=wanted.after, limit=wanted.limit), wanted.limit))
