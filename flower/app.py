@@ -130,6 +130,7 @@ class _Process:
             lease=Lease(settings.lease, settings.beat),
             probe_seconds=settings.probe,
             grace_seconds=settings.grace,
+            on_failure=settings.on_failure,
         )
         self._life = Life(plan)
         while not await self._life.live(stop, begun):

@@ -43,6 +43,7 @@ def rerun(  # noqa: PLR0913 - the options that product.md promises
     status: Annotated[str, typer.Option(help="With --all: flows in this state")] = "failed",
     workflow: Annotated[str | None, typer.Option(help="With --all: flows of this workflow")] = None,
     since: Annotated[str | None, typer.Option(metavar="TIME", help="With --all: registered since then (-2h, 14:00, ISO 8601)")] = None,
+    incident: Annotated[str | None, typer.Option(metavar="INCIDENT", help="All flows of this incident")] = None,
     reason: Reason = None,
     database: Database = None,
     as_json: AsJson = False,
@@ -57,11 +58,10 @@ def rerun(  # noqa: PLR0913 - the options that product.md promises
         ifUnchanged=if_unchanged,
         cancelRunning=cancel_running or None,
     )
-    if all_ == (flow is not None):
-        raise typer.BadParameter("name a flow, or say --all", param_hint="FLOW")
-    if all_:
-        raise typer.Exit(run(_rerun_all(options, status, workflow, _moment(since), database)))
-    assert flow is not None  # noqa: S101 - looked at above
+    if (flow is not None) + all_ + (incident is not None) != 1:
+        raise typer.BadParameter("name a flow, or say --all or --incident", param_hint="FLOW")
+    if flow is None:
+        raise typer.Exit(run(_rerun_many(options, incident, status, workflow, _moment(since), database)))
     plan = _do(flow, database, lambda store, flow_id: store.verbs.rerun(flow_id, options))
     if as_json:
         print_json(plan)
@@ -162,24 +162,33 @@ def _moment(since: str | None) -> datetime | None:
         raise typer.BadParameter(str(error), param_hint="--since") from None
 
 
-async def _rerun_all(options: dict[str, Json], status: str, workflow: str | None, since: datetime | None, database: str | None) -> int:
+async def _rerun_many(
+    options: dict[str, Json], incident: str | None, status: str, workflow: str | None, since: datetime | None, database: str | None
+) -> int:
     from rich.progress import track
 
     async with opened(database) as store:
-        chosen = [flow async for flow in _all(store, status, workflow) if since is None or (flow.registered_at and flow.registered_at >= since)]
+        if incident is not None:
+            chosen = list(await store.incidents.flows(incident))
+        else:
+            chosen = [flow.flow_id async for flow in _all(store, status, workflow) if _is_since(flow, since)]
         if "dryRun" in options:
-            tasks = [len((await store.verbs.rerun(flow.flow_id, options))["run"]) for flow in chosen]
+            tasks = [len((await store.verbs.rerun(flow_id, options))["run"]) for flow_id in chosen]
             typer.echo(f"{len(chosen)} flows, {sum(tasks)} tasks would run")
             return 0
         refused = 0
-        for flow in track(chosen, description="rerun", transient=True, disable=not chosen):
+        for flow_id in track(chosen, description="rerun", transient=True, disable=not chosen):
             try:
-                await store.verbs.rerun(flow.flow_id, options)
+                await store.verbs.rerun(flow_id, options)
             except FlowerError as error:
                 refused += 1
-                say(escape(f"{flow.flow_id}: {error}"))
+                say(escape(f"{flow_id}: {error}"))
         typer.echo(f"{len(chosen) - refused} flows run again" + (f", {refused} were refused" if refused else ""))
         return 1 if refused else 0
+
+
+def _is_since(flow: Flow, since: datetime | None) -> bool:
+    return since is None or (flow.registered_at is not None and flow.registered_at >= since)
 
 
 async def _all(store: Store, status: str, workflow: str | None) -> AsyncIterator[Flow]:

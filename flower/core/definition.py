@@ -47,13 +47,14 @@ class Definition:
     """A whole workflow.
 
     *takes*: the parameters of a flow, each `{"schema": JSON schema}` and, unless it is required, `"default": value`; None: what its steps take.
-    *result*: JSON with references that stands for the result of a flow, None if it has none.
+    *result*: JSON with references that stands for the result of a flow, None if it has none. *timeout*: seconds of a flow, None: as long as it takes.
     """
 
     workflow: str
     steps: tuple[DefinedStep, ...]
     takes: dict[str, Json] | None = field(default_factory=dict)
     result: Json = None
+    timeout: float | None = None
 
     def to_json(self) -> Json:
         """Return it in the shape of the HTTP interface."""
@@ -71,7 +72,8 @@ class Definition:
             }
             for step in self.steps
         ]
-        return {"workflow": self.workflow, "steps": steps, "parameters": self.takes, "result": self.result}
+        whole = {"workflow": self.workflow, "steps": steps, "parameters": self.takes, "result": self.result}
+        return whole if self.timeout is None else {**whole, "timeout": self.timeout}
 
     @property
     def hash(self) -> str:

@@ -107,6 +107,16 @@ class UnknownTask(UsageError):
         self.flow, self.step, self.near = flow, step, tuple(near)
 
 
+class UnknownIncident(UsageError):
+    """No incident has this id, or several begin like it."""
+
+    status = 404
+
+    def __init__(self, incident: str) -> None:
+        super().__init__(f"no incident {incident!r}, or several (list them: python -m flower incidents, or GET /api/incidents)")
+        self.incident = incident
+
+
 class AmbiguousFlow(UsageError):
     """Several flows begin like this. *found*: some of them."""
 

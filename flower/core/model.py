@@ -88,6 +88,22 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Incident:
+    """Failures that look alike: *tasks* of so many *flows*. *example*: the flow and the seq of one of them, whose *message* and *where* these are."""
+
+    id: str
+    program: str | None
+    type: str | None
+    message: str | None
+    where: str | None
+    flows: int
+    tasks: int
+    since: datetime | None
+    latest: datetime | None
+    example: tuple[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """A request to start a workflow. *options* may have `priority`, `runAt` (ISO 8601 with zone) and `idempotencyKey`."""
 
@@ -227,6 +243,7 @@ class Workflow:
     revision: int = 0
     takes: Json = None
     result: Json = None
+    timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

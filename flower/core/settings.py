@@ -30,6 +30,7 @@ class Settings(BaseSettings):
     token: str | None = Field(default=None, min_length=8)
     allowed_host: Annotated[tuple[str, ...], NoDecode] = ()
     http_allow: Annotated[tuple[str, ...], NoDecode] = ()
+    on_failure: str | None = Field(default=None, pattern=r"^https?://")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
     lease: float = Field(default=30, gt=0, allow_inf_nan=False)

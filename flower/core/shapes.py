@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from flower.core.masks import mask
-from flower.core.model import Flow, Json, LogLine, Page, Registered, Step, Task, Waiting, Workflow
+from flower.core.model import Flow, Incident, Json, LogLine, Page, Registered, Step, Task, Waiting, Workflow
 from flower.core.status import status_word
 
 _LARGEST_EXPONENT = 308
@@ -95,7 +95,7 @@ def waiting(value: Waiting) -> Json:
 
 def workflow(value: Workflow) -> Json:
     """Return *value* with its steps, as `PUT /api/workflows/{workflow}` takes it."""
-    whole = {"workflow": value.workflow, "revision": value.revision, "parameters": value.takes, "result": value.result}
+    whole = {"workflow": value.workflow, "revision": value.revision, "parameters": value.takes, "result": value.result, "timeout": value.timeout}
     return {**whole, "steps": [step(item) for item in value.steps]}
 
 
@@ -143,4 +143,22 @@ def log_line(line: LogLine) -> Json:
         "level": line.level,
         "source": line.source,
         "message": line.message,
+    }
+
+
+def incident(value: Incident) -> Json:
+    """Return failures that look alike, and one of them."""
+    flow_id, seq = value.example
+    return {
+        "id": value.id,
+        "program": value.program,
+        "type": value.type,
+        "message": mask(value.message),
+        "where": value.where,
+        "flows": value.flows,
+        "tasks": value.tasks,
+        "since": moment(value.since),
+        "latest": moment(value.latest),
+        "flowId": flow_id,
+        "seq": number(seq),
     }

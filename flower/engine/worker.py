@@ -26,6 +26,7 @@ from flower.database.store.workers import Worker
 from flower.engine.backoff import Backoff
 from flower.engine.dispatcher import Dispatcher, lanes
 from flower.engine.heartbeat import Heartbeat, Lease
+from flower.engine.notifier import Notifier
 from flower.engine.runner import Runner
 from flower.engine.stopping import Stop
 from flower.engine.transactions import Transactions
@@ -45,7 +46,7 @@ _MOST_LINES = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a worker is to be: where it works, with what, and how much at once. Times are in seconds."""
+    """What a worker is to be: where it works, with what, and how much at once. Times are in seconds. *on_failure*: a URL to be told of failures."""
 
     url: str
     schema: str
@@ -54,6 +55,7 @@ class Plan:
     lease: Lease
     probe_seconds: float
     grace_seconds: float
+    on_failure: str | None = None
 
 
 class Life:
@@ -100,6 +102,7 @@ class Life:
                 telling = group.create_task(self._tell())
                 writing = group.create_task(self._write_logs())
                 dispatching = group.create_task(self._dispatcher.run())
+                notifying = group.create_task(Notifier(self._plan.on_failure, self._store).run()) if self._plan.on_failure else None
                 begun()
                 await self._until_over(stop)
                 await self._end(dispatching, stop)
@@ -107,6 +110,8 @@ class Life:
                 probing.cancel()
                 telling.cancel()
                 writing.cancel()
+                if notifying is not None:
+                    notifying.cancel()
             while await self._write_lines():
                 pass
             return self._lost is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import json
+import math
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -36,8 +37,8 @@ class Workflow(Registered, Generic[P, R]):
     *fn* is the function itself, *name* what stands in the column `task_id`, *place* `file:line` of the function.
     """
 
-    def __init__(self, fn: Callable[P, R], name: str, place: str, local: dict[str, Any]) -> None:
-        self.fn, self.name, self.place = fn, name, place
+    def __init__(self, fn: Callable[P, R], name: str, place: str, local: dict[str, Any], timeout: float | None = None) -> None:
+        self.fn, self.name, self.place, self.timeout = fn, name, place, timeout
         self.signature = _signature(fn, name, place)
         self._local, self._connection = local, None
         self._wishes: dict[str, Json] = {}
@@ -139,7 +140,7 @@ class Workflow(Registered, Generic[P, R]):
             raise refused[0]  # the body caught it, and built what it does not say
         if not trace.steps:
             raise TraceError(self.place, f"{self.name} has no steps: call a task in its body")
-        return Definition(self.name, tuple(trace.steps), takes, self._result(trace, returned))
+        return Definition(self.name, tuple(trace.steps), takes, self._result(trace, returned), self.timeout)
 
     def _result(self, trace: Trace, returned: object) -> Json:
         wanted = self._hints.get("return", Any)
@@ -181,10 +182,11 @@ class DecorateWorkflow(Protocol):
 @overload
 def workflow(fn: Callable[P, R], /) -> Workflow[P, R]: ...
 @overload
-def workflow(*, name: str) -> DecorateWorkflow: ...
-def workflow(fn: Callable[..., Any] | None = None, /, *, name: str | None = None) -> Any:
+def workflow(*, name: str | None = None, timeout: float | None = None) -> DecorateWorkflow: ...
+def workflow(fn: Callable[..., Any] | None = None, /, *, name: str | None = None, timeout: float | None = None) -> Any:
     """Make a function a workflow, called like the function or *name*.
 
+    *timeout*: how many seconds a flow may take, from its start or its `at`; what is unfinished then is cancelled.
     Its body is run when its definition is asked for, not now: it may call tasks that stand further down. Raises ModuleProblem, with file and
     line, for a function that cannot be a workflow and for a name that another workflow has.
     """
@@ -193,7 +195,9 @@ def workflow(fn: Callable[..., Any] | None = None, /, *, name: str | None = None
 
     def decorate(decorated: Callable[..., Any]) -> Workflow[..., Any]:
         found = code_place(decorated) or where
-        made: Workflow[..., Any] = Workflow(decorated, proper_name(decorated, name, found, "workflow"), found, local_types(decorated, local))
+        if timeout is not None and (not isinstance(timeout, int | float) or not 0 < timeout < math.inf):
+            refuse(found, f"timeout={timeout!r}: a number of seconds above 0 is needed")
+        made: Workflow[..., Any] = Workflow(decorated, proper_name(decorated, name, found, "workflow"), found, local_types(decorated, local), timeout)
         REGISTRY.add_workflow(made)
         return made
 

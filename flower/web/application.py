@@ -11,7 +11,7 @@ from flower.core.errors import ConfigurationError
 from flower.core.model import Readiness
 from flower.database.store import Store
 from flower.web import health, keys, openapi
-from flower.web.api import flows, register, verbs, workflows
+from flower.web.api import flows, incidents, register, verbs, workflows
 from flower.web.auth import guard
 from flower.web.connections import attended
 from flower.web.problems import problems
@@ -38,6 +38,6 @@ def create_app(
     app[keys.STORE], app[keys.REGISTRAR], app[keys.READY] = store, Registrar(store.flows), ready
     app[keys.BODY_SECONDS], app[keys.ASKS_TOKEN] = body_seconds, token is not None
     app[keys.LARGE_BODIES] = asyncio.Semaphore(MOST_LARGE_BODIES)
-    for module in (register, flows, verbs, workflows, health, openapi):
+    for module in (register, flows, verbs, incidents, workflows, health, openapi):
         app.add_routes(module.routes)
     return app

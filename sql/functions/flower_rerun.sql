@@ -53,6 +53,7 @@ BEGIN
     IF options -> 'dryRun' = 'true' THEN
         RAISE EXCEPTION 'only a plan' USING ERRCODE = 'FL001';      -- whatever it took to make it is undone
     END IF;
+    UPDATE kr_flow_stat f SET deadline_ts = clock_timestamp() + make_interval(secs => (SELECT w.timeout FROM ms_workflow w WHERE w.task_id = f.task_id)) WHERE f.task_flow_id = flow;
     UPDATE kr_task_stat t SET exec_status = 0 WHERE t.task_flow_id = flow AND t.task_exec_seq = ANY (again) AND t.exec_status <> 0;
     RETURN kr_end_verb('rerun', flow, task.task_exec_seq, options, jsonb_build_object('run', plan -> 'run')) || plan;
 EXCEPTION

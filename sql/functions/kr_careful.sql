@@ -44,7 +44,7 @@ END $$;
 CREATE OR REPLACE FUNCTION kr_stop_refused(flow text, seq numeric, why text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE kr_task_stat t SET exec_status = 2, outcome = 'invalid', claim_id = gen_random_uuid(), gate = NULL, waits_seq = NULL, waits_for = NULL,
-        suspended_ts = clock_timestamp(), error = jsonb_build_object('type', 'RowRefused', 'program', t.program, 'message', format(
+        suspended_ts = clock_timestamp(), fingerprint = kr_fingerprint(t.program, '{"type": "RowRefused"}'), error = jsonb_build_object('type', 'RowRefused', 'program', t.program, 'message', format(
             'a trigger or a constraint of this database refuses to let the task start: %s; correct it and set exec_status to 0', why))
     WHERE t.task_flow_id = flow AND t.task_exec_seq = seq AND t.exec_status = 0;
 EXCEPTION WHEN OTHERS THEN

@@ -30,7 +30,8 @@ BEGIN
             s.attempts, nullif(s.backoff, 'null'), s."retryOn", s."giveUpOn", s.timeout, s."onLost"
         FROM jsonb_to_recordset(definition -> 'steps') s (seq numeric, name text, program text, priority numeric, "dependsOn" numeric[], parameters jsonb, limits text[], place text,
             attempts integer, backoff jsonb, "retryOn" text[], "giveUpOn" text[], timeout double precision, "onLost" text);
-    UPDATE ms_workflow w SET takes = nullif(definition -> 'parameters', 'null'), result = nullif(definition -> 'result', 'null') WHERE w.task_id = workflow;
+    UPDATE ms_workflow w SET takes = nullif(definition -> 'parameters', 'null'), result = nullif(definition -> 'result', 'null'),
+        timeout = (definition ->> 'timeout')::double precision WHERE w.task_id = workflow;
     IF hash IS NULL AND jsonb_typeof(definition -> 'parameters') = 'object' THEN
         PERFORM kr_refuse_all((
             SELECT jsonb_agg(m.odd) FROM jsonb_each(definition -> 'parameters') t

@@ -26,6 +26,7 @@ BEGIN
             started_ts   = CASE WHEN h.status <> 0 THEN t.started_ts END,
             finished_ts  = CASE WHEN h.status IN (3, 9) THEN clock_timestamp() END,
             suspended_ts = CASE WHEN h.status = 2 THEN clock_timestamp() END,
+            fingerprint  = CASE WHEN h.status = 2 AND h.outcome <> 'approval' THEN kr_fingerprint(t.program, h.payload::jsonb) END,
             tries        = greatest(t.tries, -2147483647) - h.unharmed::integer
         FROM held h WHERE t.ctid = h.row_
         RETURNING t.task_flow_id, t.task_exec_seq, h.c, t.exec_status, t.limits, t.outcome, h.attempt, h.started_ts, h.payload, h.worker_id)

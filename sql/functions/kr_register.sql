@@ -33,7 +33,8 @@ BEGIN
     IF made IS NULL THEN
         RAISE EXCEPTION 'no tasks registered' USING ERRCODE = 'FL404', DETAIL = '[]';
     END IF;
-    SELECT bool_or(s.limits <> '{}') AS limited, bool_or(s.parents <> '{}') AS connected, (array_agg(s.task_priority ORDER BY s.task_exec_seq))[1] AS priority
+    SELECT bool_or(s.limits <> '{}') AS limited, bool_or(s.parents <> '{}') AS connected, (array_agg(s.task_priority ORDER BY s.task_exec_seq))[1] AS priority,
+            (SELECT w.timeout FROM ms_workflow w WHERE w.task_id = workflow) AS timeout
         INTO what FROM kr_step s WHERE s.task_id = workflow AND s.revision = made;
     values_ := givens;
     IF takes IS NOT NULL THEN
@@ -46,10 +47,11 @@ BEGIN
     END IF;
 
     WITH flow AS (
-        INSERT INTO kr_flow_stat (task_flow_id, task_id, revision, task_priority, registered_ts, idempotency_key, parameters, request)
+        INSERT INTO kr_flow_stat (task_flow_id, task_id, revision, task_priority, registered_ts, idempotency_key, parameters, deadline_ts, request)
             SELECT o.id, workflow, made, coalesce(o.priority, what.priority), now_ + o.n * interval '1 microsecond', o.key, nullif(o.value, '{}'),
+                greatest(o.run_at, now_) + make_interval(secs => what.timeout),
                 CASE WHEN o.key IS NOT NULL THEN jsonb_build_object('parameters', o.given, 'options', o.wish - 'idempotencyKey') END
-            FROM unnest(ids, keys, priorities, givens, options, values_) WITH ORDINALITY o (id, key, priority, given, wish, value, n)
+            FROM unnest(ids, keys, priorities, givens, options, values_, times) WITH ORDINALITY o (id, key, priority, given, wish, value, run_at, n)
             ORDER BY o.key                              -- two who send the same keys wait for each other in one order
             ON CONFLICT (task_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
             RETURNING task_flow_id)

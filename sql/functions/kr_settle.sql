@@ -56,7 +56,7 @@ BEGIN
         INSERT INTO kr_recount (kind, task_flow_id, task_exec_seq) SELECT 'task', l.f, l.s FROM looked l WHERE l.again),
     stopped AS (
         UPDATE kr_task_stat t SET exec_status = 2, outcome = 'invalid', claim_id = gen_random_uuid(), gate = NULL, waits_seq = NULL, waits_for = NULL,
-            suspended_ts = clock_timestamp(), error = jsonb_build_object('type', 'StepGone', 'message', format(
+            suspended_ts = clock_timestamp(), fingerprint = kr_fingerprint(t.task_id, '{"type": "StepGone"}'), error = jsonb_build_object('type', 'StepGone', 'message', format(
                 'the workflow %s has no step %s, and the row names no program: write one of them and set exec_status to 0', t.task_id, t.task_seq))
         FROM looked l WHERE t.ctid = l.row_ AND l.fault
         RETURNING l.inside),

@@ -34,7 +34,7 @@ BEGIN
                 jsonb_build_object('type', 'WorkerLost', 'message', 'the worker that ran this attempt was lost'), t.worker_id
             FROM nobodys n JOIN kr_task_stat t ON t.ctid = n.row_ WHERE n.crashed AND n.stopped IS NULL),
     back AS (       -- the claim changes with the status: by that the triggers know the engine's hand
-        UPDATE kr_task_stat t SET exec_status = CASE WHEN n.stopped IS NULL THEN 0 ELSE 2 END, outcome = n.stopped,
+        UPDATE kr_task_stat t SET exec_status = CASE WHEN n.stopped IS NULL THEN 0 ELSE 2 END, outcome = n.stopped, fingerprint = CASE WHEN n.stopped IS NOT NULL THEN kr_fingerprint(t.program, '{"type": "WorkerLost"}') END,
             error = CASE WHEN n.stopped IS NOT NULL THEN jsonb_build_object('type', 'WorkerLost', 'program', t.program, 'message', CASE n.stopped
                 WHEN 'poison' THEN 'three workers were lost while they ran this task; set exec_status to 0 to try again'
                 ELSE 'its worker was lost while it ran; how far it came is not known, and it is not to be started again by itself (on_lost)' END) END,
@@ -46,10 +46,26 @@ BEGIN
     rung AS (
         INSERT INTO kr_recount (kind, name) SELECT DISTINCT 'limit', l FROM back b CROSS JOIN unnest(b.limits) l)
     SELECT count(*) FILTER (WHERE b.stopped IS NULL), count(*) FILTER (WHERE b.stopped IS NOT NULL) INTO taken_back, poisoned FROM back b;
+    PERFORM kr_end_overdue_flows(now_);
     IF taken_back + poisoned > 0 THEN
         PERFORM pg_notify('flower', '');
         IF poisoned > 0 AND EXISTS (SELECT FROM kr_waiter) THEN
             PERFORM pg_notify('flower_end', '');
         END IF;
     END IF;
+END $$;
+
+-- Cancel what is unfinished of flows whose time is over. What a session has locked is left for the next time.
+CREATE OR REPLACE FUNCTION kr_end_overdue_flows(now_ timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    overdue text[] := ARRAY(SELECT f.task_flow_id FROM kr_flow_stat f WHERE f.deadline_ts <= now_ ORDER BY f.deadline_ts LIMIT 100 FOR UPDATE SKIP LOCKED);
+BEGIN
+    IF overdue = '{}' THEN
+        RETURN;
+    END IF;
+    -- as a hand would: the triggers do the rest
+    UPDATE kr_task_stat t SET exec_status = 9, outcome = 'cancelled', error = jsonb_build_object('type', 'FlowTimeout', 'message', 'the flow did not end within the timeout of its workflow')
+        WHERE t.ctid = ANY (ARRAY(SELECT o.ctid FROM kr_task_stat o WHERE o.task_flow_id = ANY (overdue) AND o.exec_status NOT IN (3, 9) FOR UPDATE SKIP LOCKED));
+    UPDATE kr_flow_stat f SET deadline_ts = NULL WHERE f.task_flow_id = ANY (overdue) AND NOT EXISTS (
+        SELECT FROM kr_task_stat t WHERE t.task_flow_id = f.task_flow_id AND t.exec_status NOT IN (3, 9));
 END $$;

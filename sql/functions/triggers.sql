@@ -85,6 +85,7 @@ BEGIN
     ELSIF new_.exec_status = 2 THEN
         new_.suspended_ts := CASE WHEN new_.suspended_ts IS DISTINCT FROM old_.suspended_ts THEN new_.suspended_ts ELSE clock_timestamp() END;
     END IF;
+    new_.fingerprint := CASE WHEN new_.exec_status = 2 AND new_.outcome IN ('failed', 'poison', 'invalid') THEN kr_fingerprint(new_.program, new_.error) END;
     IF NOT said_why THEN
         new_.outcome := CASE WHEN new_.exec_status = 9 THEN 'skipped' END;
     END IF;

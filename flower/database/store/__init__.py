@@ -5,6 +5,7 @@ from __future__ import annotations
 from flower.database.pool import Pool
 from flower.database.store.cycle import Cycle
 from flower.database.store.flows import Flows
+from flower.database.store.incidents import Incidents
 from flower.database.store.logs import Logs
 from flower.database.store.verbs import Verbs
 from flower.database.store.workers import Workers
@@ -19,6 +20,7 @@ class Store:
     def __init__(self, pool: Pool) -> None:
         self.cycle = Cycle(pool)
         self.flows = Flows(pool)
+        self.incidents = Incidents(pool)
         self.logs = Logs(pool)
         self.verbs = Verbs(pool)
         self.workers = Workers(pool)

@@ -65,7 +65,7 @@ class Workflows:
 
 def _workflow(name: str, rows: Sequence[asyncpg.Record]) -> Workflow:
     whole = rows[0]
-    return Workflow(name, _steps(rows), whole["revision"] or 0, json_of(whole["takes"]), json_of(whole["result"]))
+    return Workflow(name, _steps(rows), whole["revision"] or 0, json_of(whole["takes"]), json_of(whole["result"]), whole["flow_timeout"])
 
 
 def _steps(rows: Sequence[asyncpg.Record]) -> tuple[Step, ...]:

@@ -90,6 +90,9 @@ class Written(BaseModel):
     steps: list[WrittenStep] = Field(min_length=1)
     parameters: dict[str, Taken] | None = Field(default=None, description='what a flow takes, {"name": {"schema": …, "default": …}}')
     result: Any = Field(default=None, description="what a flow results in; may hold references to steps")
+    timeout: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="how many seconds a flow may take; what is left then is cancelled"
+    )
     workflow: str | None = Field(default=None, description="said by GET, not read")
     revision: int | None = Field(default=None, description="said by GET, not read")
 
@@ -124,7 +127,7 @@ async def define(request: web.Request) -> web.Response:
     if hidden:
         told = f'"{HIDDEN}" stands for a secret that was hidden when it was shown: send the value, or {{"$env": "NAME"}}'
         raise Invalid([FieldError(f"steps[{number}].parameters", told) for number in hidden])
-    definition = Definition(name, tuple(item.step() for item in written.steps), _takes(written), written.result)
+    definition = Definition(name, tuple(item.step() for item in written.steps), _takes(written), written.result, written.timeout)
     await store.define(definition, origin="http", code=False)
     return answer(shapes.workflow(await store.get(name)))
 
