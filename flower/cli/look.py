@@ -107,7 +107,7 @@ def status_of(flow: Flow) -> str:
 
 
 def why(flow: FlowReference, *, database: Database = None, as_json: AsJson = False) -> None:
-    """Say for each task that does not run what it waits for."""
+    """Say for each task that neither runs nor is over all reasons why."""
 
     async def find() -> tuple[str, tuple[Waiting, ...]]:
         async with opened(database) as store:
@@ -121,4 +121,9 @@ def why(flow: FlowReference, *, database: Database = None, as_json: AsJson = Fal
     if not found:
         say(f"Nothing waits in flow {flow_id}.")
         return
-    print_table(("seq", "task", "why"), [(number(item.seq), item.name, in_local_time(item.reason)) for item in found])
+    rows = [
+        (number(item.seq) if first else "", item.name if first else "", in_local_time(reason))
+        for item in found
+        for first, reason in zip((True, *[False] * len(item.reasons)), item.reasons, strict=False)
+    ]
+    print_table(("seq", "task", "why"), rows)

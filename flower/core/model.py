@@ -209,13 +209,17 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Why one task does not run at this moment. *reason* is a sentence for people."""
+    """Why one task does not run at this moment. *reasons* are sentences for people, that of the gate where it stands first."""
 
     seq: Decimal
     name: str
     gate: Gate | None
-    waits_for: str | None
-    reason: str
+    reasons: tuple[str, ...]
+
+    @property
+    def reason(self) -> str:
+        """The first of them."""
+        return self.reasons[0]
 
 
 @dataclass(frozen=True, slots=True)

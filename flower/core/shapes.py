@@ -88,8 +88,8 @@ def waiting(value: Waiting) -> Json:
         "seq": number(value.seq),
         "name": value.name,
         "gate": None if value.gate is None else value.gate.value,
-        "waitsFor": value.waits_for,
         "reason": value.reason,
+        "reasons": list(value.reasons),
     }
 
 

@@ -1,13 +1,13 @@
-"""Says in a sentence why a task does not run. Pure: the facts come as a value."""
+"""Puts into words why a task does not run. Pure: the facts come from the view flower_why."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from difflib import get_close_matches
 
+from flower.core.model import Json
 from flower.core.status import Gate, Status
 
 # A task that was running when so many workers were lost runs alone of its kind on a worker.
@@ -16,55 +16,74 @@ SUSPECT_AFTER = 2
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the database knows of a task that does not run. The `parent_` fields are None if the parent's row is missing."""
+    """What the database knows of a task that does not run. *reasons*: facts, in the order of the gates, as the view flower_why has them."""
 
     seq: Decimal
     name: str
     status: Decimal
+    outcome: str | None
     program: str | None
     gate: Gate | None
-    waits_seq: Decimal | None
-    waits_for: str | None
-    run_after: datetime | None
     crashes: int
     priority: Decimal
-    parent_name: str | None
-    parent_status: str | None
-    parent_outcome: str | None
-    pause_reason: str | None
-    limit_slots: int | None
-    limit_holders: Sequence[str]
-    program_known: bool
+    tries: int
+    reasons: Sequence[Json]
 
 
-def reason(task: Standing, workers: int, slots: int, programs: Sequence[str]) -> str:
-    """Return why *task* waits. *workers* are alive with *slots* in all, and have these *programs*."""
+def sentences(task: Standing, workers: int, programs: Sequence[str]) -> tuple[str, ...]:
+    """Return every reason why *task* does not run, that of the gate where it stands first. *workers* are alive, and have these *programs*."""
+    if task.status == Status.SUSPEND:
+        return (f"is suspended{f' ({task.outcome})' if task.outcome else ''}: retry, ignore or complete it",)
     if task.status != Status.WAIT:
-        return f"its exec_status is {task.status}, which means nothing to Flower: it stands still until somebody writes 0, 3 or 9"
-    if task.gate is Gate.DEPENDENCIES:
-        return _dependency(task)
-    if task.gate is Gate.TIME:
-        return f"waits until {task.run_after.isoformat(timespec='seconds') if task.run_after else 'its time'}"
-    if task.gate is Gate.PAUSE:
-        return f"the workflow {task.waits_for!r} is paused" + (f": {task.pause_reason}" if task.pause_reason else "")
+        return (f"its exec_status is {task.status}, which means nothing to Flower: it stands still until somebody writes 0, 3 or 9",)
+    told = [_sentence(fact, task, workers, programs) for fact in task.reasons]
+    if told:
+        return tuple(told)
+    if task.gate is None:
+        return ("was written just now: a worker looks at it in a moment",)
+    if task.crashes >= SUSPECT_AFTER:
+        return (f"{task.crashes} workers were lost while they ran it, so it waits until a worker holds no other such task",)
+    return ("nothing: it starts as soon as a worker looks",)
+
+
+def _sentence(fact: Json, task: Standing, workers: int, programs: Sequence[str]) -> str:
+    match fact["gate"]:
+        case Gate.DEPENDENCIES:
+            return _dependency(fact)
+        case Gate.TIME:
+            again = f" for its next attempt, after {task.tries} that failed ({fact['error']})" if fact["error"] else ""
+            return f"waits until {fact['until']}{again}"
+        case Gate.PAUSE:
+            what = f"the workflow {fact['name']!r} is paused" if fact["of"] == "workflow" else "the flow is suspended"
+            return what + (f": {fact['reason']}" if fact["reason"] else "")
+        case Gate.PROGRAM:
+            return _program(task.program, workers, programs)
+        case Gate.LIMIT:
+            return f"the limit {fact['limit']!r} ({fact['slots']} at once) is full; inside: {', '.join(fact['holders']) or 'nobody'}"
+    return _slot(fact, task)
+
+
+def _dependency(fact: Json) -> str:
+    if fact["status"] is None:
+        return f"waits for task {fact['seq']}, which does not exist: insert it, or delete its edge in kr_task_edge"
+    parent = f"task {fact['seq']} ({fact['name']})"
+    if fact["status"] == Status.SUSPEND.word:
+        return f"waits for {parent}, which is suspended" + (f" ({fact['outcome']})" if fact["outcome"] else "")
+    if fact["status"] == Status.RUNNING.word:
+        return f"waits for {parent}, which is running since {fact['since']}"
+    return f"waits for {parent}, which is in status {fact['status']}"
+
+
+def _program(program: str | None, workers: int, programs: Sequence[str]) -> str:
     if not workers:
         return "no worker is running: start one with `python -m flower serve`"
-    if task.gate is Gate.PROGRAM or not task.program_known:
-        near = get_close_matches(task.program or "", programs, n=2)
-        return f"no running worker has the program {task.program!r}" + (f"; did you mean {' or '.join(near)}?" if near else "")
-    if task.gate is Gate.LIMIT:
-        return f"the limit {task.waits_for!r} ({task.limit_slots} at once) is full; inside: {', '.join(task.limit_holders) or 'nobody'}"
-    if task.gate is Gate.SLOT and task.crashes >= SUSPECT_AFTER:
-        return f"{task.crashes} workers were lost while they ran it, so it waits until a worker holds no other such task"
-    if task.gate is Gate.SLOT:
-        return f"waits for one of {slots} slots (priority {task.priority}; one point is worth four hours of waiting)"
-    return "was written just now: a worker looks at it in a moment"
+    near = get_close_matches(program or "", programs, n=2)
+    return f"no running worker has the program {program!r}" + (f"; did you mean {' or '.join(near)}?" if near else "")
 
 
-def _dependency(task: Standing) -> str:
-    if task.parent_status is None:
-        return f"waits for task {task.waits_seq}, which does not exist: insert it, or delete its edge in kr_task_edge"
-    parent = f"task {task.waits_seq} ({task.parent_name})"
-    if task.parent_status == Status.SUSPEND.word:
-        return f"waits for {parent}, which is suspended" + (f" ({task.parent_outcome})" if task.parent_outcome else "")
-    return f"waits for {parent}, which is in status {task.parent_status}"
+def _slot(fact: Json, task: Standing) -> str:
+    place = f"place in line {fact['before'] + 1}" if fact["before"] < 1000 else "place in line beyond 1,000"  # noqa: PLR2004 - as far as it was counted
+    passed = f", passed by {fact['urgent']} of higher priority" if fact["urgent"] else ""
+    many = "worker" if fact["workers"] == 1 else "workers"
+    full = f"no slot is free ({fact['running']} of {fact['slots']} on {fact['workers']} {many})"
+    return f"{full}; {place}{passed} (priority {task.priority}; one point is worth four hours of waiting)"

@@ -96,7 +96,7 @@ SCHEMAS: dict[str, Json] = {
         runAfter=_TIME,
         place=_TEXT_OR_NULL,
     ),
-    "Waiting": _object(seq=_NUMBER, name=_TEXT, gate={"enum": [*(gate.value for gate in Gate), None]}, waitsFor=_TEXT_OR_NULL, reason=_TEXT),
+    "Waiting": _object(seq=_NUMBER, name=_TEXT, gate={"enum": [*(gate.value for gate in Gate), None]}, reason=_TEXT, reasons=_array(_TEXT)),
     "Workflow": _object(
         workflow=_TEXT, revision=_WHOLE, parameters=_ANYTHING, result=_ANYTHING, timeout={"type": ["number", "null"]}, steps=_array(_ref("Step"))
     ),

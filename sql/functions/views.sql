@@ -36,3 +36,40 @@ CREATE OR REPLACE VIEW flower_flows AS
             (array_agg(coalesce(t.name, t.program, t.task_seq::text)::text ORDER BY t.task_exec_seq)
                 FILTER (WHERE t.exec_status = 2 AND t.outcome IN ('failed', 'poison', 'invalid')))[1] AS failing
         FROM kr_task_stat t WHERE t.task_flow_id = f.task_flow_id) s;
+
+-- Why the unfinished tasks that do not run do not: all reasons at once, in the order of the gates, the first being that of the gate where the
+-- task stands. An empty list: it starts as soon as a worker with a free slot looks. Facts, not sentences: {"gate": …} and what belongs to it.
+CREATE OR REPLACE VIEW flower_why AS
+    SELECT t.task_flow_id AS flow_id, t.task_exec_seq AS seq, coalesce(t.name, t.program, t.task_seq::text)::text AS name, t.task_id AS workflow, t.program,
+        t.exec_status AS status_number, t.outcome, t.gate, t.crashes, t.task_priority AS priority, t.tries, r.reasons
+    FROM kr_task_stat t CROSS JOIN LATERAL (
+        SELECT coalesce(jsonb_agg(f.fact ORDER BY f.n, f.fact ->> 'seq', f.fact ->> 'limit'), '[]') AS reasons FROM (
+            SELECT 1 AS n, jsonb_build_object('gate', 'dependencies', 'seq', e.parent_seq, 'name', coalesce(p.name, p.program), 'status', kr_status_word(p.exec_status),
+                    'outcome', p.outcome, 'since', coalesce(p.suspended_ts, p.started_ts)) AS fact
+                FROM kr_task_edge e LEFT JOIN kr_task_stat p ON p.task_flow_id = e.task_flow_id AND p.task_exec_seq = e.parent_seq
+                WHERE e.task_flow_id = t.task_flow_id AND e.task_exec_seq = t.task_exec_seq AND coalesce(p.exec_status, -1) <> ALL (e.counts)
+            UNION ALL
+            SELECT 2, jsonb_build_object('gate', 'time', 'until', t.run_after, 'error', t.error ->> 'type') WHERE t.run_after > clock_timestamp()
+            UNION ALL
+            SELECT 3, jsonb_build_object('gate', 'pause', 'of', CASE z.task_id WHEN t.task_id THEN 'workflow' ELSE 'flow' END, 'name', z.task_id, 'reason', z.reason, 'since', z.paused_ts)
+                FROM ms_pause z WHERE z.task_id IN (t.task_id, t.task_flow_id)
+            UNION ALL
+            SELECT 4, jsonb_build_object('gate', 'program', 'program', t.program) WHERE NOT EXISTS (SELECT FROM kr_worker w WHERE t.program = ANY (w.programs))
+            UNION ALL
+            SELECT 5, jsonb_build_object('gate', 'limit', 'limit', l.name, 'slots', l.slots, 'holders', (
+                    SELECT coalesce(jsonb_agg(h.holder), '[]') FROM (
+                        SELECT i.task_flow_id || '/' || i.task_exec_seq AS holder FROM kr_task_stat i
+                        WHERE i.limits IS NOT NULL AND (i.exec_status = 1 OR (i.exec_status = 0 AND i.gate = 'slot')) AND i.limits @> ARRAY[l.name] ORDER BY i.started_ts LIMIT 5) h))
+                FROM ms_limit l WHERE l.name = ANY (t.limits) AND t.gate IS DISTINCT FROM 'slot' AND l.slots <= (
+                    SELECT count(*) FROM kr_task_stat i WHERE i.limits IS NOT NULL AND (i.exec_status = 1 OR (i.exec_status = 0 AND i.gate = 'slot')) AND i.limits @> ARRAY[l.name])
+            UNION ALL
+            SELECT 6, jsonb_build_object('gate', 'slot', 'slots', s.slots, 'running', s.running, 'workers', s.workers, 'before', b.before, 'urgent', b.urgent)
+                FROM (SELECT coalesce(sum(w.slots), 0) AS slots, count(*) AS workers, coalesce(sum((
+                          SELECT count(*) FROM kr_task_stat x WHERE x.exec_status = 1 AND x.worker_id = w.worker_id)), 0) AS running
+                      FROM kr_worker w WHERE t.program = ANY (w.programs)) s
+                    CROSS JOIN LATERAL (SELECT count(*) AS before, count(*) FILTER (WHERE q.registered_ts > t.registered_ts) AS urgent FROM (
+                        SELECT c.registered_ts FROM kr_task_stat c WHERE c.exec_status = 0 AND c.gate = 'slot' AND c.crashes < 2
+                            AND (c.run_order, c.rank, c.task_exec_seq, c.task_flow_id) < (t.run_order, t.rank, t.task_exec_seq, t.task_flow_id) LIMIT 1000) q) b
+                WHERE t.gate = 'slot' AND s.workers > 0 AND s.running >= s.slots) f
+        WHERE t.exec_status = 0) r
+    WHERE t.exec_status NOT IN (1, 3, 9);

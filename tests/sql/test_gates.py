@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
@@ -367,6 +368,40 @@ async def test_why_names_the_gate_of_each_waiting_task(engine: Engine, connectio
     assert "9" in reasons[2]
     assert "Rare" in reasons[3]
     assert "7" in reasons[4]
+
+
+async def test_why_names_all_reasons_at_once_and_nothing_where_there_is_none(engine: Engine, connection: Connection) -> None:
+    await connection.execute("INSERT INTO ms_limit VALUES ('l', 0); INSERT INTO ms_pause (task_id, reason) VALUES ('held', 'vendor outage')")
+    await write(connection, "f", 1, status=2, outcome="failed")
+    await write(connection, "f", 2, 1, program="Okk", limits=["l"], task_id="held", run_after=datetime(2099, 1, 1, tzinfo=UTC))
+    await write(connection, "f", 3)
+    await engine.look()
+
+    first, all_, none = await engine.store.flows.why("f")
+
+    assert first.reasons == ("is suspended (failed): retry, ignore or complete it",)
+    told = [
+        "which is suspended (failed)",
+        "waits until 2099",
+        "the workflow 'held' is paused: vendor outage",
+        "did you mean Ok?",
+        "the limit 'l' (0 at once) is full",
+    ]
+    assert [part in reason for part, reason in zip(told, all_.reasons, strict=True)] == [True] * 5
+    assert none.reasons == ("nothing: it starts as soon as a worker looks",)
+
+
+async def test_why_says_that_no_slot_is_free_the_place_in_line_and_who_passes(pool: Pool, connection: Connection) -> None:
+    engine = await Engine(pool, slots=1).enroll("Ok")
+    await write(connection, "f", 1)
+    await engine.claim(1)
+    await write(connection, "g", 1, task_priority=5)
+    await write(connection, "h", 1)
+    await engine.look()
+
+    (waiting,) = await engine.store.flows.why("g")
+
+    assert "no slot is free (1 of 1 on 1 worker); place in line 2, passed by 1 of higher priority" in waiting.reason
 
 
 async def test_a_parent_set_back_takes_its_child_from_the_slot(engine: Engine, connection: Connection) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from datetime import UTC, datetime
 from decimal import Decimal
 from random import Random
 from uuid import UUID
@@ -16,7 +18,7 @@ from flower.core.status import Status, Why
 from flower.database.pool import Connection, Pool
 from tests.sql.engine import Engine, define
 from tests.sql.hands import Changes, Hands
-from tests.sql.truth import Key, faults, picture
+from tests.sql.truth import Key, Picture, faults, picture
 
 # By hand: FLOWER_TEST_EXAMPLES=1000 make test ARGS='tests/sql/test_property.py --timeout=3600'
 EXAMPLES = int(os.environ.get("FLOWER_TEST_EXAMPLES", "0"))
@@ -142,6 +144,7 @@ class World:
         await self.engines[0].look()
         now = await picture(self.person)
         assert not faults(now, frozenset(self.excused))
+        assert not await misexplained(self.person, now)
         self.excused = {limit for limit in self.excused if now.inside.get(limit, 0) > now.slots.get(limit, 0)}
 
     async def end(self) -> None:
@@ -171,6 +174,26 @@ class World:
         assert not faults(now, frozenset("abc"))
         left = {key: task for key, task in now.tasks.items() if task["exec_status"] not in (Decimal(3), Decimal(9))}
         assert not left, f"these never end: {left}"
+
+
+async def misexplained(connection: Connection, now: Picture) -> list[object]:
+    """Return the waiting tasks of which flower_why says something else than their gate, and more or less than what is true of them."""
+    rows = await connection.fetch("SELECT flow_id, seq, gate, reasons FROM flower_why WHERE status_number = 0")
+    assert {(row["flow_id"], row["seq"]) for row in rows} == {key for key, task in now.tasks.items() if task["exec_status"] == 0}
+    wrong: list[object] = []
+    for row in rows:
+        key, facts = (row["flow_id"], row["seq"]), json.loads(row["reasons"])
+        task, gates = now.tasks[key], [fact["gate"] for fact in facts]
+        parents = {Decimal(str(fact["seq"])) for fact in facts if fact["gate"] == "dependencies"}
+        others = {
+            "time": bool(task["run_after"] and task["run_after"] > datetime.now(UTC)),
+            "pause": task["task_id"] in now.paused or key[0] in now.paused,
+            "program": task["program"] not in now.programs,
+        }
+        stands = row["gate"] in (gates[:1] if row["gate"] != "slot" else [*(gates or ["slot"])])
+        if not stands or parents != now.open_parents(key) or any((gate in gates) is not true for gate, true in others.items()):
+            wrong.append((key, row["gate"], facts, others))
+    return wrong
 
 
 @pytest.mark.timeout(3_600 if EXAMPLES else 120)

@@ -71,7 +71,7 @@ class Flows:
     raises: Exception | None = None
     one: Flow = field(default_factory=a_flow)
     its_tasks: tuple[Task, ...] = field(default_factory=lambda: (a_task(),))
-    waits: tuple[Waiting, ...] = (Waiting(Decimal(2), "publish", Gate.DEPENDENCIES, "fetch", "waits for fetch"),)
+    waits: tuple[Waiting, ...] = (Waiting(Decimal(2), "publish", Gate.DEPENDENCIES, ("waits for fetch",)),)
 
     async def register_all(self, orders: Sequence[Order]) -> tuple[Registered, ...]:
         if self.raises is not None:

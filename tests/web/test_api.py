@@ -176,8 +176,8 @@ async def test_what_is_not_there_is_a_problem(client: Client, path: str, told: s
 
 async def test_why_says_for_each_waiting_task_what_it_waits_for(client: Client, flows: Flows) -> None:
     flows.waits = (
-        Waiting(Decimal(2), "publish", Gate.DEPENDENCIES, "fetch", "waits for fetch"),
-        Waiting(Decimal("NaN"), "odd", None, None, "stands still"),
+        Waiting(Decimal(2), "publish", Gate.DEPENDENCIES, ("waits for fetch", "and for a person")),
+        Waiting(Decimal("NaN"), "odd", None, ("stands still",)),
     )
 
     status, shown = await get(client, f"/api/flows/{FLOW}/why")
@@ -185,8 +185,8 @@ async def test_why_says_for_each_waiting_task_what_it_waits_for(client: Client, 
     assert status == 200
     assert shown["next"] is None
     assert shown["items"] == [
-        {"seq": 2, "name": "publish", "gate": "dependencies", "waitsFor": "fetch", "reason": "waits for fetch"},
-        {"seq": "NaN", "name": "odd", "gate": None, "waitsFor": None, "reason": "stands still"},
+        {"seq": 2, "name": "publish", "gate": "dependencies", "reason": "waits for fetch", "reasons": ["waits for fetch", "and for a person"]},
+        {"seq": "NaN", "name": "odd", "gate": None, "reason": "stands still", "reasons": ["stands still"]},
     ]
 
 

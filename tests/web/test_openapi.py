@@ -68,7 +68,7 @@ async def test_answers_have_exactly_the_members_that_are_described(client: Clien
         "Task": shapes.task(a_task()),
         "Flow": shapes.flow(a_flow()),
         "FlowWithTasks": (await get(client, f"/api/flows/{FLOW}"))[1],
-        "Waiting": shapes.waiting(Waiting(Decimal(1), "x", None, None, "x")),
+        "Waiting": shapes.waiting(Waiting(Decimal(1), "x", None, ("x",))),
         "Workflow": shapes.workflow(Workflows.digest),
         "Step": shapes.step(Workflows.digest.steps[0]),
         "FlowList": (await get(client, "/api/flows"))[1],

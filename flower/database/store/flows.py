@@ -15,7 +15,7 @@ from flower.core.errors import AmbiguousFlow, FieldError, FlowerError, Invalid, 
 from flower.core.model import Flow, Json, NotBegun, Order, Page, Registered, Task, Waiting
 from flower.core.status import Status, Why
 from flower.core.strict import is_clean
-from flower.core.waiting import reason
+from flower.core.waiting import sentences
 from flower.database.errors import invalid
 from flower.database.pool import Pool
 from flower.database.queries import query
@@ -100,11 +100,11 @@ class Flows:
         return tuple(NotBegun(row["workflow"], row["program"], row["parameters"], tuple(row["filled"])) for row in rows)
 
     async def why(self, flow_id: str) -> tuple[Waiting, ...]:
-        """Return, for each task that waits or stands still, the reason."""
+        """Return, for each task that neither runs nor is over, all reasons."""
         workers = await Workers(self._pool).alive()
-        slots, programs = sum(worker.slots for worker in workers), sorted({program for worker in workers for program in worker.programs})
+        programs = sorted({program for worker in workers for program in worker.programs})
         standing = [standing_of(row) for row in await self._pool.fetch(query("why"), flow_id)]
-        return tuple(Waiting(task.seq, task.name, task.gate, task.waits_for, reason(task, len(workers), slots, programs)) for task in standing)
+        return tuple(Waiting(task.seq, task.name, task.gate, sentences(task, len(workers), programs)) for task in standing)
 
     async def advance(self, flow_id: str) -> None:
         """Make it time for those tasks of a flow whose time comes next, if all that is left of it waits for a time."""
