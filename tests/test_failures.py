@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.terminal import Terminal, serving
+from tests.terminal import ENVIRONMENT, Terminal, serving
 from tests.test_tutorial import EXAMPLES, home
 
 PARTS = (Path(__file__).parents[1] / "docs/failures.md").read_text().split("\n## ")[1:]
@@ -41,11 +43,20 @@ def test_the_commands_of_the_page_work_as_they_stand(short_folder: Path) -> None
     with serving(folder, "etl.py") as terminal:
         start(terminal)
         shows(terminal, "Also suspended")
-        listed, show = typed(1)
+        listed, show, incidents, repro = typed(1)
         assert "sales" in terminal.run(listed)
         assert "TimeoutError: north does not answer" in terminal.run(show)
         assert re.search(r"attempt +1 of 1, at", terminal.run(show))
         assert re.search(r"run again +python -m flower rerun \S+ --from 1", terminal.run(show))
+
+        assert "north does not answer" in terminal.run(incidents)
+        assert terminal.run(repro).startswith("test_extract_north_")
+        (written,) = folder.glob("test_extract_north_*.py")
+        test = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", str(written)], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
+        )
+        assert "TimeoutError: north does not answer" in test.stdout
+        assert "1 failed" in test.stdout
 
         plan, again, many = typed(2)
         assert "would run: 1 extract-north (suspend failed), 2 clean (wait)" in terminal.run(plan)

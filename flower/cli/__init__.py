@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from flower.cli import code, database, doctor, incidents, logs, look, serve, show, start, verbs
+from flower.cli import code, database, doctor, incidents, logs, look, repro, serve, show, start, verbs
 from flower.cli import run as run_
 from flower.core.errors import ConfigurationError, FlowerError
 from flower.core.strict import is_clean
@@ -59,6 +59,7 @@ app.command("flows")(look.flows)
 app.command("show")(show.show)
 app.command("why")(look.why)
 app.command("logs")(logs.logs)
+app.command("repro")(repro.repro)
 app.command("incidents")(incidents.incidents)
 app.command("notify")(incidents.notify)
 for verb in (verbs.rerun, verbs.retry, verbs.ignore, verbs.complete, verbs.cancel, verbs.suspend, verbs.resume):

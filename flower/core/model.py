@@ -256,7 +256,7 @@ class Program:
 
     *takes*: the parameters it has, None if it takes any name (`**kwargs`). *requires*: those of them without a default.
     *accepts*: their JSON schemas by name. *result*: the JSON schema of what it returns, `{}` for anything. *options*: what it says of its
-    attempts (see `flower.sdk.retry`), None if that is as usual.
+    attempts (see `flower.sdk.retry`), None if that is as usual. *place*: `file:line`.
     """
 
     name: str
@@ -265,6 +265,7 @@ class Program:
     accepts: Json = None
     result: Json = None
     options: Json = None
+    place: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

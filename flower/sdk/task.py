@@ -89,7 +89,13 @@ class Task(Registered, Generic[P, R, F]):
         """What a worker announces of it."""
         accepts = {name: json_schema(self._hints.get(name, Any)) for name in self.parameters.names}
         return Program(
-            self.name, self.parameters.takes, self.parameters.requires, accepts, json_schema(self._hints.get("return", Any)), self.policy.to_json()
+            self.name,
+            self.parameters.takes,
+            self.parameters.requires,
+            accepts,
+            json_schema(self._hints.get("return", Any)),
+            self.policy.to_json(),
+            self.place,
         )
 
     @cached_property

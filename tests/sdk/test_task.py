@@ -127,8 +127,8 @@ def test_programs_say_what_they_take() -> None:
     registry.add(made(free, "any"))
 
     assert registry.programs() == (
-        Program("any", None, (), {}, {"type": "null"}),
-        Program("fetch", ("url", "width"), ("url",), {"url": {"type": "string"}, "width": {"type": "integer"}}, {"type": "null"}),
+        Program("any", None, (), {}, {"type": "null"}, place="app.py:1"),
+        Program("fetch", ("url", "width"), ("url",), {"url": {"type": "string"}, "width": {"type": "integer"}}, {"type": "null"}, place="app.py:1"),
     )
 
 

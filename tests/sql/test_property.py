@@ -7,8 +7,10 @@ import os
 from datetime import UTC, datetime
 from decimal import Decimal
 from random import Random
+from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -52,7 +54,8 @@ class World:
 
     async def step(self) -> None:
         does = self.random.choices(
-            [self.write, self.write_together, self.turn, self.check, self.hold, self.register, self.come_or_go], [12, 2, 14, 3, 2, 2, 1]
+            [self.write, self.write_together, self.turn, self.check, self.hold, self.register, self.come_or_go, self.verb],
+            [12, 2, 14, 3, 2, 2, 1, 6],
         )
         await does[0]()
 
@@ -104,6 +107,33 @@ class World:
         self.engines[1] = Engine(self.pool)
         if self.random.random() < 0.6:
             await self.engines[1].enroll("Ok", "Rare")
+
+    async def verb(self) -> None:
+        """Somebody reruns, cancels, skips or the like: it does what it says, or nothing at all."""
+        before = await picture(self.person)
+        if not before.tasks:
+            return
+        flow, seq = self.random.choice(sorted(before.tasks))
+        name = self.random.choice(["rerun", "rerun", "rerun", "cancel", "suspend", "resume", "ignore", "complete", "retry"])
+        options: dict[str, Any] = {}
+        if name == "rerun":
+            way = self.random.choice(["", "from", "only"])
+            options = {**({way: float(seq)} if way else {}), "cancelRunning": self.random.random() < 0.5, "dryRun": self.random.random() < 0.2}
+        values = [flow, *([str(seq)] if name in {"ignore", "complete", "retry"} else []), json.dumps(options)]
+        places = ", ".join(f"${number}" for number in range(1, len(values) + 1))
+        try:
+            done = json.loads(await self.person.fetchval(f"SELECT flower_{name}({places})", *values))
+        except asyncpg.PostgresError as error:
+            assert error.sqlstate in {"FL404", "FL409"}, error  # noqa: PT017 - the state is what is asked
+            assert (await picture(self.person)).tasks == before.tasks
+            return
+        now = await picture(self.person)
+        assert not unkept(name, flow, seq, done, before, now)
+        held = {
+            (row[0], row[1]): row[2]
+            for row in await self.person.fetch("SELECT task_flow_id, task_exec_seq, claim_id FROM kr_task_stat WHERE exec_status = 1")
+        }
+        self.running = {key: claim for key, claim in self.running.items() if held.get(key) == claim}
 
     async def turn(self) -> None:
         """Some outcomes, a look, and a claim."""
@@ -174,6 +204,25 @@ class World:
         assert not faults(now, frozenset("abc"))
         left = {key: task for key, task in now.tasks.items() if task["exec_status"] not in (Decimal(3), Decimal(9))}
         assert not left, f"these never end: {left}"
+
+
+def unkept(verb: str, flow: str, seq: Decimal, done: Any, before: Picture, now: Picture) -> list[object]:
+    """Return what a verb that was done has not kept of its word."""
+    own = {key: task for key, task in now.tasks.items() if key[0] == flow}
+    status = {key[1]: task["exec_status"] for key, task in own.items()}
+    wrong: list[object] = [key for key, task in before.tasks.items() if key[0] != flow and now.tasks.get(key) != task]
+    if verb == "rerun" and done.get("dryRun"):
+        return [*wrong, *(key for key in before.tasks if before.tasks[key] != now.tasks.get(key))]
+    if verb == "rerun":
+        again = {Decimal(str(task["seq"])) for task in done["run"]}
+        wrong += [key for key in own if key[1] in again and status[key[1]] != 0]
+        wrong += [key for key in own if key[1] not in again and own[key] != before.tasks[key]]
+        return wrong
+    if verb == "cancel":
+        return wrong + [key for key in own if status[key[1]] not in (3, 9)]
+    if verb in {"ignore", "complete"}:
+        return wrong + ([] if status[seq] == (9 if verb == "ignore" else 3) else [status])
+    return wrong + ([] if verb != "retry" or status[seq] == 0 else [status])
 
 
 async def misexplained(connection: Connection, now: Picture) -> list[object]:

@@ -46,8 +46,8 @@ class Picture:
             right = {("dependencies", parent, None) for parent in parents}
         elif task["run_after"] and task["run_after"] > datetime.now(UTC):
             right = {("time", None, None)}
-        elif task["task_id"] in self.paused:
-            right = {("pause", None, task["task_id"])}
+        elif {task["task_id"], key[0]} & self.paused:
+            right = {("pause", None, name) for name in {task["task_id"], key[0]} & self.paused}
         elif task["program"] not in self.programs:
             right = {("program", None, task["program"])}
         else:

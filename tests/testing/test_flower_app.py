@@ -19,10 +19,10 @@ import pytest
 import structlog
 
 from flower import FlowFailed, context, task, workflow
-from flower.core.errors import Invalid, NotInTask
+from flower.core.errors import Invalid, InvalidParameters, ModuleProblem, NotInTask
 from flower.database.pool import connect
 from flower.sdk.registry import REGISTRY
-from flower.testing import App
+from flower.testing import App, replay
 from flower.testing import context as given_context
 
 _log = structlog.get_logger()
@@ -301,3 +301,20 @@ def test_it_works_where_nothing_else_of_pytest_is_set_up(tmp_path: Path) -> None
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "3 passed" in ran.stdout
+
+
+def test_a_call_is_repeated_with_what_a_row_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "replayed.py").write_text(
+        "from datetime import date\nfrom flower import context, task\n"
+        "@task\nasync def replayed(day: date, key: str) -> str:\n    return f'{day.year} {key} {context().attempt}'\n"
+        "@task\ndef replayed_in_thread(day: date) -> int:\n    return day.day\n"
+    )
+    monkeypatch.setenv("REPLAY_KEY", "sk-1")
+    file = str(tmp_path / "replayed.py")
+
+    assert replay(file, "replayed", {"day": "2026-01-31", "key": {"$env": "REPLAY_KEY"}}, attempt=2) == "2026 sk-1 2"
+    assert replay(file, "replayed_in_thread", {"day": "2026-01-31"}) == 31
+    with pytest.raises(InvalidParameters, match="day"):
+        replay(file, "replayed_in_thread", {"day": "soon"})
+    with pytest.raises(ModuleProblem, match="no task 'gone'"):
+        replay(file, "gone", {})

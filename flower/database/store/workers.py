@@ -64,6 +64,11 @@ class Workers:
             lease_seconds,
         )
 
+    async def place_of(self, program: str) -> str | None:
+        """Return where the function of *program* stands, `file:line`, as its latest worker said; None if none ever did."""
+        place: str | None = await self._pool.fetchval(query("program_place"), program)
+        return place
+
     async def beat(self, worker_id: UUID, lease_seconds: float) -> bool:
         """Prolong the lease. False: this worker was given up for lost and must not go on."""
         return await self._pool.fetchrow(query("beat"), worker_id, lease_seconds) is not None
