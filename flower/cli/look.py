@@ -103,7 +103,8 @@ def _row(flow: Flow) -> tuple[str, ...]:
 
 def status_of(flow: Flow) -> str:
     """Return the status of *flow* in words."""
-    return flow.status.word + (" stalled" if flow.stalled and flow.status is not Status.SUSPEND else "")
+    stalled = " stalled" if flow.stalled and flow.status is not Status.SUSPEND else ""
+    return flow.status.word + stalled + (" (suspended)" if flow.suspended and not flow.is_over else "")
 
 
 def why(flow: FlowReference, *, database: Database = None, as_json: AsJson = False) -> None:

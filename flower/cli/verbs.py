@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -15,7 +16,7 @@ from flower.cli.surroundings import opened, run
 from flower.cli.times import duration, read_past
 from flower.core.errors import FlowerError
 from flower.core.escape import escape
-from flower.core.model import Flow, Json
+from flower.core.model import Json
 from flower.core.steps import seq_or_name
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def rerun(  # noqa: PLR0913 - the options that product.md promises
     if_unchanged: Annotated[str | None, typer.Option(metavar="VERSION", help="Of a plan: refuse if the flow has moved on since")] = None,
     cancel_running: Annotated[bool, typer.Option("--cancel-running", help="Take away what runs, and run it again")] = False,
     all_: Annotated[bool, typer.Option("--all", help="All flows that --status, --workflow and --since name")] = False,
-    status: Annotated[str, typer.Option(help="With --all: flows in this state")] = "failed",
+    status: Annotated[str | None, typer.Option(help="With --all: flows in this state; failed without it")] = None,
     workflow: Annotated[str | None, typer.Option(help="With --all: flows of this workflow")] = None,
     since: Annotated[str | None, typer.Option(metavar="TIME", help="With --all: registered since then (-2h, 14:00, ISO 8601)")] = None,
     incident: Annotated[str | None, typer.Option(metavar="INCIDENT", help="All flows of this incident")] = None,
@@ -61,7 +62,9 @@ def rerun(  # noqa: PLR0913 - the options that product.md promises
     if (flow is not None) + all_ + (incident is not None) != 1:
         raise typer.BadParameter("name a flow, or say --all or --incident", param_hint="FLOW")
     if flow is None:
-        raise typer.Exit(run(_rerun_many(options, incident, status, workflow, _moment(since), database)))
+        raise typer.Exit(run(_rerun_many(options, incident, status or "failed", workflow, _moment(since), database, as_json=as_json)))
+    if status or workflow or since:
+        raise typer.BadParameter("--status, --workflow and --since choose among --all flows", param_hint="FLOW")
     plan = _do(flow, database, lambda store, flow_id: store.verbs.rerun(flow_id, options))
     if as_json:
         print_json(plan)
@@ -119,8 +122,15 @@ def retry(flow: FlowReference, step: StepReference, *, reason: Reason = None, da
 
 
 def _options(reason: str | None, **more: Json) -> dict[str, Json]:
-    given = {"reason": reason, "by": getpass.getuser(), **more}
+    given = {"reason": reason, "by": _user(), **more}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        return f"uid {os.getuid()}"
 
 
 def _do(flow: str, database: str | None, verb: _Verb) -> Json:
@@ -163,7 +173,14 @@ def _moment(since: str | None) -> datetime | None:
 
 
 async def _rerun_many(
-    options: dict[str, Json], incident: str | None, status: str, workflow: str | None, since: datetime | None, database: str | None
+    options: dict[str, Json],
+    incident: str | None,
+    status: str,
+    workflow: str | None,
+    since: datetime | None,
+    database: str | None,
+    *,
+    as_json: bool,
 ) -> int:
     from rich.progress import track
 
@@ -171,10 +188,10 @@ async def _rerun_many(
         if incident is not None:
             chosen = list(await store.incidents.flows(incident))
         else:
-            chosen = [flow.flow_id async for flow in _all(store, status, workflow) if _is_since(flow, since)]
+            chosen = [flow_id async for flow_id in _all(store, status, workflow, since)]
         if "dryRun" in options:
             tasks = [len((await store.verbs.rerun(flow_id, options))["run"]) for flow_id in chosen]
-            typer.echo(f"{len(chosen)} flows, {sum(tasks)} tasks would run")
+            _tell({"flows": len(chosen), "tasks": sum(tasks), "dryRun": True}, f"{len(chosen)} flows, {sum(tasks)} tasks would run", as_json=as_json)
             return 0
         refused = 0
         for flow_id in track(chosen, description="rerun", transient=True, disable=not chosen):
@@ -183,20 +200,19 @@ async def _rerun_many(
             except FlowerError as error:
                 refused += 1
                 say(escape(f"{flow_id}: {error}"))
-        typer.echo(f"{len(chosen) - refused} flows run again" + (f", {refused} were refused" if refused else ""))
+        told = f"{len(chosen) - refused} flows run again" + (f", {refused} were refused" if refused else "")
+        _tell({"flows": len(chosen) - refused, "refused": refused}, told, as_json=as_json)
         return 1 if refused else 0
 
 
-def _is_since(flow: Flow, since: datetime | None) -> bool:
-    return since is None or (flow.registered_at is not None and flow.registered_at >= since)
-
-
-async def _all(store: Store, status: str, workflow: str | None) -> AsyncIterator[Flow]:
+async def _all(store: Store, status: str, workflow: str | None, since: datetime | None) -> AsyncIterator[str]:
     after: str | None = None
     while True:
         page = await store.flows.list(status=status, workflow=workflow, limit=_PAGE, after=after)
         for flow in page.items:
-            yield flow
+            if since is not None and flow.registered_at is not None and flow.registered_at < since:
+                return  # the newest come first
+            yield flow.flow_id
         if page.next is None:
             return
         after = page.next

@@ -161,8 +161,16 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class Suspension:
+    """That nothing new of a flow starts, since when, and why, if somebody said so."""
+
+    at: datetime
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Flow:
-    """One execution of a workflow, without its tasks.
+    """One execution of a workflow, without its tasks. *suspended*: by a person, as a whole.
 
     *revision* of its workflow, None if a hand wrote its rows.
     *status* is derived: suspend if a task is suspended, else running, else wait, else finish; ignore if it was cancelled.
@@ -179,6 +187,7 @@ class Flow:
     counts: dict[str, int]
     failing: str | None
     revision: int | None = None
+    suspended: Suspension | None = None
 
     @property
     def is_over(self) -> bool:

@@ -41,6 +41,7 @@ def flow(value: Flow) -> Json:
         "counts": dict(value.counts),
         "failing": None if value.failing is None else {"name": value.failing},
         "revision": value.revision,
+        "suspended": value.suspended and {"at": moment(value.suspended.at), "reason": value.suspended.reason},
     }
 
 

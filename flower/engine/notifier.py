@@ -36,19 +36,21 @@ class Notifier:
             try:
                 await self.tell()
             except (DatabaseLost, ConfigurationError, asyncpg.PostgresError) as error:
-                _log.debug("notifier.failed", message=refusal(error) if isinstance(error, asyncpg.PostgresError) else str(error))
+                _log.warning("notifier.failed", message=refusal(error) if isinstance(error, asyncpg.PostgresError) else str(error))
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def tell(self) -> None:
         """Tell what is to be told now. What is not taken comes again, after half a minute and then less and less often."""
-        for tiding in await self._store.incidents.to_tell(_AT_ONCE):
-            try:
-                await post(self._url, _message(tiding))
-            except OSError as error:
-                _log.warning("incident.not_told", incident=tiding.id, told=tiding.event, reason=str(error))
-            else:
-                await self._store.incidents.told(tiding)
-                _log.info("incident.told", incident=tiding.id, told=tiding.event)
+        await asyncio.gather(*map(self._tell, await self._store.incidents.to_tell(_AT_ONCE)))
+
+    async def _tell(self, tiding: Tiding) -> None:
+        try:
+            await post(self._url, _message(tiding))
+        except OSError as error:
+            _log.warning("incident.not_told", incident=tiding.id, told=tiding.event, reason=str(error))
+        else:
+            await self._store.incidents.told(tiding)
+            _log.info("incident.told", incident=tiding.id, told=tiding.event)
 
 
 async def post(url: str, message: Json) -> None:

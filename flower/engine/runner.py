@@ -55,7 +55,7 @@ class Runner:
             return endings.unharmed(claim)
         claim_id = claim.claim_id
         self._running[claim_id] = asyncio.current_task()
-        here = Context(claim, self._transactions, self._said, self._journal)
+        here = Context(claim, self._transactions, self._said, None if self._journal is None else self._journal.voice(claim))
         try:
             CURRENT.set(here)
             value = await self._value(task, claim, on_overdue)
@@ -70,10 +70,8 @@ class Runner:
             return endings.of(claim, task, error, asked=self._asked.get(claim_id))
         finally:
             CURRENT.set(None)
-            if self._journal is not None:
-                if here.unfinished:
-                    here.heard("info", "stdout", here.unfinished)
-                self._journal.forget(claim_id)
+            if here.voice is not None:
+                here.voice.close()
             self._running.pop(claim_id, None)
             if self._asked:
                 self._asked.pop(claim_id, None)

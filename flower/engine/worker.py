@@ -42,6 +42,7 @@ _HURRIED_SECONDS = 1.0
 _TELL_SECONDS = 1.0
 _WRITE_SECONDS = 0.4
 _MOST_LINES = 5_000
+_ALL = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,9 @@ class Life:
                     notifying.cancel()
             while await self._write_lines():
                 pass
+            lost = self._journal.dropped + len(self._journal.take(_ALL))
+            if lost:
+                _log.warning("logs.lost", lines=lost)
             return self._lost is None
         finally:
             self._runner.close()
@@ -179,13 +183,16 @@ class Life:
             _log.warning("worker.left_its_row", message=refusal(error) if isinstance(error, asyncpg.PostgresError) else str(error))
 
     async def _tell(self) -> None:
-        """Write once a second how far tasks say they are, if they do."""
+        """Write once a second how far tasks say they are, if they do, and how many do not stop, if that has changed."""
+        leaked = 0
         while True:
             await asyncio.sleep(_TELL_SECONDS)
-            said = self._runner.said()
-            if said:
+            said, now = self._runner.said(), self.leaked
+            if said or now != leaked:
                 try:
                     await self._store.workers.progress(said)
+                    await self._store.workers.leaked(self.worker_id, now)
+                    leaked = now
                 except (DatabaseLost, ConfigurationError, asyncpg.PostgresError) as error:
                     _log.debug("progress.lost", message=refusal(error) if isinstance(error, asyncpg.PostgresError) else str(error))
 
@@ -203,12 +210,14 @@ class Life:
             return False
         try:
             await self._store.logs.write(lines)
-        except (DatabaseLost, ConfigurationError) as error:
-            self._journal.put_back(lines)
-            _log.debug("logs.kept_back", lines=len(lines), message=str(error))
-            return False
         except asyncpg.PostgresError as error:
             _log.error("logs.refused", lines=len(lines), message=refusal(error))
+        except BaseException as error:
+            self._journal.put_back(lines)
+            if not isinstance(error, DatabaseLost | ConfigurationError):
+                raise
+            _log.debug("logs.kept_back", lines=len(lines), message=str(error))
+            return False
         return True
 
     async def _probe(self) -> None:

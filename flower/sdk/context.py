@@ -16,6 +16,8 @@ from flower.core.model import Claim
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
+    from flower.sdk.journal import Voice
+
 
 # How far attempts are, by claim id: the claim, what is done, and of how much.
 Said: TypeAlias = "dict[UUID, tuple[Claim, float, float | None]]"
@@ -43,22 +45,14 @@ class Transactions(Protocol):
         ...
 
 
-class Hearer(Protocol):
-    """What keeps the lines that attempts say, see `flower.sdk.journal`."""
-
-    def say(self, claim: Claim, level: str, source: str, message: str) -> None:
-        """Keep a line of one attempt."""
-
-
 class Context:
-    """The attempt that is running. *unfinished*: what it has printed without a line end so far."""
+    """The attempt that is running. *voice*: what keeps the lines that it says, see `flower.sdk.journal`."""
 
-    __slots__ = ("_claim", "_journal", "_log", "_said", "_transactions", "own", "unfinished")
+    __slots__ = ("_claim", "_log", "_said", "_transactions", "own", "voice")
 
-    def __init__(self, claim: Claim, transactions: Transactions | None = None, said: Said | None = None, journal: Hearer | None = None) -> None:
-        self._claim, self._transactions, self._said, self._journal = claim, transactions, said, journal
+    def __init__(self, claim: Claim, transactions: Transactions | None = None, said: Said | None = None, voice: Voice | None = None) -> None:
+        self._claim, self._transactions, self._said, self.voice = claim, transactions, said, voice
         self.own: OwnTransaction | None = None
-        self.unfinished = ""
         self._log: FilteringBoundLogger | None = None
 
     @property
@@ -114,11 +108,6 @@ class Context:
         if self.own is None:
             self.own = self._transactions.of(self._claim)
         yield await self.own.begin()
-
-    def heard(self, level: str, source: str, message: str) -> None:
-        """Keep a line that the attempt has said. Called by what overhears it."""
-        if self._journal is not None:
-            self._journal.say(self._claim, level, source, message)
 
     @property
     def log(self) -> FilteringBoundLogger:

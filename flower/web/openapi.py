@@ -56,6 +56,7 @@ _FLOW = {
     "registeredAt": _TIME,
     "finishedAt": _TIME,
     "counts": {"type": "object", "additionalProperties": _WHOLE, "description": "how many tasks by status"},
+    "suspended": {"anyOf": [_object(at=_TIME, reason=_TEXT_OR_NULL), {"type": "null"}], "description": "by a person: nothing new of it starts"},
     "revision": {"type": ["integer", "null"], "description": "of the workflow, when the flow was registered; null: a hand wrote its rows"},
 }
 

@@ -4,27 +4,33 @@
 -- parameters: new values for parameters of the flow, for the tasks that run. dryRun: only answer the plan. ifUnchanged: the version of a plan;
 -- refuse if the flow has moved on since. cancelRunning: take away what runs, and run it again; without it, refuse while something runs.
 -- Answers the plan: version; run: [{seq, name, was}]; reused: [{seq, name, finishedAt, ageSeconds}]; changed: names of steps that the workflow
--- defines in another way by now.
+-- defines in another way by now; running: names of tasks that run, if any.
 CREATE OR REPLACE FUNCTION flower_rerun(flow text, options jsonb DEFAULT '{}') RETURNS jsonb
 LANGUAGE plpgsql SET search_path FROM CURRENT SET lock_timeout = '1s' AS $$
 #variable_conflict use_variable
 DECLARE
     task     kr_task_stat;
     again    numeric[];
-    renewed  numeric[] := '{}';      -- what waits anew because its definition is another
+    renewed  numeric[] := '{}';      -- what waits after the flow got another definition
+    version  text;
+    was      jsonb;
+    changed  jsonb;
     running  text[];
     plan     jsonb;
 BEGIN
     PERFORM kr_begin_verb(flow, options, '{from,only,parameters,dryRun,ifUnchanged,cancelRunning,definition}');
     PERFORM kr_check_rerun(options);
-    IF options ? 'ifUnchanged' AND options ->> 'ifUnchanged' <> kr_version(flow) THEN
+    version := kr_version(flow);
+    changed := kr_defined_otherwise(flow);
+    SELECT jsonb_object_agg(kr_name(t), concat_ws(' ', kr_status_word(t.exec_status), t.outcome)) INTO was FROM kr_task_stat t WHERE t.task_flow_id = flow;
+    IF options ? 'ifUnchanged' AND options ->> 'ifUnchanged' <> version THEN
         PERFORM kr_not_now(format('flow %s has moved on since that plan was made: make a new one', flow));
     END IF;
     IF options ->> 'definition' = 'latest' THEN
         renewed := kr_repin(flow, options);
     END IF;
     IF options ?| '{from,only}' THEN
-        task := kr_task_for(flow, coalesce(options ->> 'from', options ->> 'only'));
+        task := kr_task_for(flow, coalesce(options ->> 'from', options ->> 'only'), by_name => jsonb_typeof(coalesce(options -> 'from', options -> 'only')) = 'string');
         IF task.exec_status = 0 AND task.attempt = 0 AND task.task_exec_seq <> ALL (renewed) THEN
             PERFORM kr_not_now(format('task %s of flow %s has not run yet, so it cannot run again: it waits (python -m flower why %s)', quote_literal(kr_name(task)), flow, flow));
         END IF;
@@ -46,7 +52,7 @@ BEGIN
     ELSIF running IS NOT NULL THEN
         again := again || ARRAY(SELECT t.task_exec_seq FROM kr_task_stat t WHERE t.task_flow_id = flow AND t.exec_status = 1 AND t.task_exec_seq <> ALL (again));
     END IF;
-    plan := kr_rerun_plan(flow, again) || CASE WHEN running IS NULL THEN '{}' ELSE jsonb_build_object('running', to_jsonb(running)) END;
+    plan := jsonb_build_object('version', version, 'changed', changed) || kr_rerun_plan(flow, again, was) || CASE WHEN running IS NULL THEN '{}' ELSE jsonb_build_object('running', to_jsonb(running)) END;
     IF options ? 'parameters' THEN
         PERFORM kr_change_parameters(flow, again, options -> 'parameters');
     END IF;
@@ -72,6 +78,8 @@ BEGIN
         PERFORM kr_refuse(CASE WHEN options ? 'from' THEN 'from' ELSE 'only' END, 'must be the seq of a task, a number, or its name, a text');
     ELSIF jsonb_typeof(options -> 'parameters') <> 'object' THEN
         PERFORM kr_refuse('parameters', 'must be a JSON object');
+    ELSIF octet_length((options -> 'parameters')::text) > 262144 THEN
+        PERFORM kr_refuse('parameters', format('are %s bytes of JSON, the limit is 262144 (256 KiB): pass a key or a path instead', octet_length((options -> 'parameters')::text)));
     ELSIF options ->> 'definition' NOT IN ('same', 'latest') THEN
         PERFORM kr_refuse('definition', 'must be same or latest');
     END IF;
@@ -94,19 +102,21 @@ CREATE OR REPLACE FUNCTION kr_with_what_follows(flow text, seqs numeric[]) RETUR
     SELECT coalesce(array_agg(DISTINCT t.task_exec_seq), '{}') FROM down d JOIN kr_task_stat t ON t.task_flow_id = flow AND t.task_exec_seq = d.seq
 $$;
 
-CREATE OR REPLACE FUNCTION kr_rerun_plan(flow text, again numeric[]) RETURNS jsonb LANGUAGE sql STABLE AS $$
+-- What runs, by what it was before, and what is reused.
+CREATE OR REPLACE FUNCTION kr_rerun_plan(flow text, again numeric[], was jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT jsonb_build_object(
-        'version', kr_version(flow),
-        'run', coalesce(jsonb_agg(jsonb_build_object('seq', t.task_exec_seq, 'name', kr_name(t), 'was', concat_ws(' ', kr_status_word(t.exec_status), t.outcome)) ORDER BY t.task_exec_seq)
-            FILTER (WHERE t.task_exec_seq = ANY (again)), '[]'),
+        'run', coalesce(jsonb_agg(jsonb_build_object('seq', t.task_exec_seq, 'name', kr_name(t), 'was', coalesce(was ->> kr_name(t), 'new')) ORDER BY t.task_exec_seq)
+            FILTER (WHERE a.seq IS NOT NULL), '[]'),
         'reused', coalesce(jsonb_agg(jsonb_build_object('seq', t.task_exec_seq, 'name', kr_name(t), 'finishedAt', t.finished_ts,
                 'ageSeconds', round(extract(epoch FROM clock_timestamp() - t.finished_ts))) ORDER BY t.task_exec_seq)
-            FILTER (WHERE t.exec_status = 3 AND t.task_exec_seq <> ALL (again)), '[]'),
-        'changed', (
-            SELECT coalesce(jsonb_agg(o.name ORDER BY o.task_exec_seq), '[]') FROM kr_flow_stat f JOIN ms_workflow w ON w.task_id = f.task_id AND w.revision > f.revision
-                JOIN kr_step o ON o.task_id = f.task_id AND o.revision = f.revision
-            WHERE f.task_flow_id = flow AND NOT kr_is_same_step(f.task_id, o.name, f.revision, w.revision)))
-    FROM kr_task_stat t WHERE t.task_flow_id = flow
+            FILTER (WHERE t.exec_status = 3 AND a.seq IS NULL), '[]'))
+    FROM kr_task_stat t LEFT JOIN unnest(again) a (seq) ON a.seq = t.task_exec_seq WHERE t.task_flow_id = flow
+$$;
+
+-- The steps of a flow that its workflow defines in another way by now.
+CREATE OR REPLACE FUNCTION kr_defined_otherwise(flow text) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT coalesce(jsonb_agg(s ORDER BY s), '[]') FROM kr_flow_stat f JOIN ms_workflow w ON w.task_id = f.task_id AND w.revision > f.revision
+        CROSS JOIN LATERAL kr_changed_steps(f.task_id, f.revision, w.revision) s WHERE f.task_flow_id = flow
 $$;
 
 -- Give tasks other values of parameters of their flow. Refuses a name that the workflow does not take, and a value of a wrong type.

@@ -70,7 +70,7 @@ BEGIN
     END IF;
     follows := kr_follows(flow, task.task_exec_seq);
     IF options -> 'dryRun' = 'true' THEN
-        RETURN jsonb_build_object('flowId', flow, 'seq', task.task_exec_seq, 'name', kr_name(task)) || follows;
+        RETURN jsonb_build_object('flowId', flow, 'seq', task.task_exec_seq, 'name', kr_name(task), 'dryRun', true) || follows;
     END IF;
     UPDATE kr_task_stat t SET exec_status = 9, outcome = 'skipped', error = kr_told('Skipped', options) WHERE t.task_flow_id = flow AND t.task_exec_seq = task.task_exec_seq;
     RETURN kr_end_verb('ignore', flow, task.task_exec_seq, options, jsonb_build_object('name', kr_name(task)) || follows);
@@ -138,6 +138,10 @@ BEGIN
     IF FOUND THEN
         PERFORM kr_refuse(odd, format('no such option; there are %s', array_to_string(known || '{reason,by}'::text[], ', ')));
     END IF;
+    SELECT o INTO odd FROM unnest('{dryRun,checked,cancelRunning}'::text[]) o WHERE jsonb_typeof(options -> o) NOT IN ('boolean', 'null') LIMIT 1;
+    IF FOUND THEN
+        PERFORM kr_refuse(odd, 'must be true or false');
+    END IF;
     IF jsonb_typeof(options -> 'reason') NOT IN ('string', 'null') OR octet_length(options ->> 'reason') > 8192 THEN
         PERFORM kr_refuse('reason', 'must be a text of at most 8192 bytes');
     END IF;
@@ -161,14 +165,14 @@ BEGIN
     RETURN jsonb_strip_nulls(jsonb_build_object('flowId', flow, 'seq', seq)) || what;
 END $$;
 
--- The task of a flow that a step means, its seq or its name, locked.
-CREATE OR REPLACE FUNCTION kr_task_for(flow text, step text) RETURNS kr_task_stat LANGUAGE plpgsql AS $$
+-- The task of a flow that a step means, locked: its seq or, if there is none, its name; the other way round by_name.
+CREATE OR REPLACE FUNCTION kr_task_for(flow text, step text, by_name boolean DEFAULT false) RETURNS kr_task_stat LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
     task kr_task_stat;
 BEGIN
     SELECT t.* INTO task FROM kr_task_stat t WHERE t.task_flow_id = flow AND (t.task_exec_seq::text = step OR t.name = step OR (t.name IS NULL AND t.program = step))
-        ORDER BY t.task_exec_seq::text = step DESC, t.task_exec_seq LIMIT 1 FOR UPDATE;
+        ORDER BY (t.task_exec_seq::text = step) <> by_name DESC, t.task_exec_seq LIMIT 1 FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'flow % has no task %', flow, quote_literal(step) USING ERRCODE = 'FL404', DETAIL = jsonb_build_object('step', step);
     END IF;
@@ -209,34 +213,36 @@ BEGIN
     PERFORM kr_not_now(format('somebody else is writing to flow %s at this moment, and has not ended within a second: try again', flow));
 END $$;
 
--- What follows if a task is ignored: who runs next, and who is ignored in turn, because it needs a result that is not there.
+-- What follows if a task is ignored: who runs next, and who is ignored in turn, because it needs a result that is not there (as
+-- flower/sdk/inputs.py decides it in the worker). In waves: the children of those that went last.
 CREATE OR REPLACE FUNCTION kr_follows(flow text, seq numeric) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_variable
 DECLARE
     gone    numeric[] := ARRAY[seq];
+    last_   numeric[] := gone;
     runs    numeric[] := '{}';
     ignored numeric[] := '{}';
     next_   record;
 BEGIN
-    LOOP
-        SELECT t.task_exec_seq, EXISTS (
-                SELECT FROM jsonb_to_recordset(t.inputs) i (at jsonb, seq numeric) JOIN kr_program p ON p.program = t.program
-                WHERE i.seq = ANY (gone) AND jsonb_array_length(i.at) = 1 AND i.at ->> 0 = ANY (p.requires) AND kr_misfit(p.accepts -> (i.at ->> 0), 'null', '') IS NOT NULL) AS lacks
-            INTO next_
-        FROM kr_task_stat t JOIN kr_task_edge e ON e.task_flow_id = t.task_flow_id AND e.task_exec_seq = t.task_exec_seq AND e.parent_seq = ANY (gone)
-        WHERE t.task_flow_id = flow AND t.exec_status = 0 AND t.task_exec_seq <> ALL (gone || runs) AND NOT EXISTS (
-            SELECT FROM kr_task_edge o LEFT JOIN kr_task_stat x ON x.task_flow_id = o.task_flow_id AND x.task_exec_seq = o.parent_seq
-            WHERE o.task_flow_id = t.task_flow_id AND o.task_exec_seq = t.task_exec_seq AND o.parent_seq <> ALL (gone) AND coalesce(x.exec_status, -1) <> ALL (o.counts))
-        ORDER BY t.task_exec_seq LIMIT 1;
-        EXIT WHEN NOT FOUND;
-        IF next_.lacks THEN
-            gone := gone || next_.task_exec_seq;
-            ignored := ignored || next_.task_exec_seq;
-        ELSE
-            runs := runs || next_.task_exec_seq;
-        END IF;
+    WHILE last_ <> '{}' LOOP
+        SELECT coalesce(array_agg(c.task_exec_seq) FILTER (WHERE c.lacks), '{}') AS lack, coalesce(array_agg(c.task_exec_seq) FILTER (WHERE NOT c.lacks), '{}') AS free INTO next_ FROM (
+            SELECT t.task_exec_seq, EXISTS (
+                    SELECT FROM jsonb_to_recordset(t.inputs) i (at jsonb, seq numeric) JOIN kr_program p ON p.program = t.program
+                    WHERE i.seq = ANY (gone) AND jsonb_array_length(i.at) = 1 AND i.at ->> 0 = ANY (p.requires) AND kr_misfit(p.accepts -> (i.at ->> 0), 'null', '') IS NOT NULL) AS lacks
+            FROM (SELECT DISTINCT e.task_exec_seq FROM unnest(last_) l JOIN kr_task_edge e ON e.task_flow_id || '' = flow AND e.parent_seq + 0 = l) k
+                JOIN kr_task_stat t ON t.task_flow_id = flow AND t.task_exec_seq = k.task_exec_seq
+            WHERE t.exec_status = 0 AND NOT EXISTS (      -- a scalar subquery: as a join, without statistics, all edges are read for each task
+                SELECT FROM kr_task_edge o WHERE o.task_flow_id = t.task_flow_id AND o.task_exec_seq = t.task_exec_seq AND o.parent_seq <> ALL (gone)
+                AND coalesce((SELECT x.exec_status FROM kr_task_stat x WHERE x.task_flow_id = o.task_flow_id AND x.task_exec_seq = o.parent_seq), -1) <> ALL (o.counts) OFFSET 0)) c;
+        last_ := next_.lack;
+        gone := gone || last_;
+        ignored := ignored || last_;
+        runs := runs || next_.free;
     END LOOP;
-    RETURN (SELECT jsonb_build_object('runs', coalesce(jsonb_agg(kr_name(t) ORDER BY t.task_exec_seq) FILTER (WHERE t.task_exec_seq = ANY (runs)), '[]'),
-            'ignored', coalesce(jsonb_agg(kr_name(t) ORDER BY t.task_exec_seq) FILTER (WHERE t.task_exec_seq = ANY (ignored)), '[]'))
-        FROM kr_task_stat t WHERE t.task_flow_id = flow AND t.task_exec_seq = ANY (runs || ignored));
+    RETURN jsonb_build_object('runs', kr_names(flow, runs), 'ignored', kr_names(flow, ignored));
 END $$;
+
+-- The names of these tasks of a flow, in order. Joined: an array of ten thousand is too long to be looked through for each.
+CREATE OR REPLACE FUNCTION kr_names(flow text, seqs numeric[]) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT coalesce(jsonb_agg(kr_name(t) ORDER BY t.task_exec_seq), '[]') FROM unnest(seqs) s JOIN kr_task_stat t ON t.task_flow_id = flow AND t.task_exec_seq = s
+$$;

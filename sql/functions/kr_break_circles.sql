@@ -79,7 +79,7 @@ BEGIN
             WHERE t.exec_status + 0 = 0 ORDER BY l.n FOR UPDATE OF t SKIP LOCKED),
         stopped AS (
             UPDATE kr_task_stat t SET exec_status = 2, outcome = 'invalid', claim_id = gen_random_uuid(), gate = NULL, waits_seq = NULL, waits_for = NULL,
-                suspended_ts = clock_timestamp(), error = jsonb_build_object('type', 'Circle', 'message', format(
+                suspended_ts = clock_timestamp(), fingerprint = kr_fingerprint(t.task_id, '{"type": "Circle"}'), error = jsonb_build_object('type', 'Circle', 'message', format(
                     'task %s waits for task %s, which waits for it: a circle; delete one of the edges and set exec_status to 0', seqs[h.n], seqs[back[h.n]]))
             FROM held h WHERE t.ctid = h.row_ RETURNING t.limits),
         rung AS (

@@ -36,7 +36,7 @@ BEGIN
     back AS (       -- the claim changes with the status: by that the triggers know the engine's hand
         UPDATE kr_task_stat t SET exec_status = CASE WHEN n.stopped IS NULL THEN 0 ELSE 2 END, outcome = n.stopped, fingerprint = CASE WHEN n.stopped IS NOT NULL THEN kr_fingerprint(t.program, '{"type": "WorkerLost"}') END,
             error = CASE WHEN n.stopped IS NOT NULL THEN jsonb_build_object('type', 'WorkerLost', 'program', t.program, 'message', CASE n.stopped
-                WHEN 'poison' THEN 'three workers were lost while they ran this task; set exec_status to 0 to try again'
+                WHEN 'poison' THEN 'three workers were lost while they ran this task; retry it, or set exec_status to 0, to try again'
                 ELSE 'its worker was lost while it ran; how far it came is not known, and it is not to be started again by itself (on_lost)' END) END,
             suspended_ts = CASE WHEN n.stopped IS NOT NULL THEN now_ END, started_ts = CASE WHEN n.stopped IS NOT NULL THEN t.started_ts END,
             crashes = least(t.crashes, 2147483646) + n.crashed::integer, tries = greatest(t.tries, 1) - n.crashed::integer,

@@ -61,7 +61,7 @@ CREATE OR REPLACE FUNCTION kr_status_set_by_hand(old_ kr_task_stat, new_ kr_task
 DECLARE
     said_why boolean := new_.outcome IS DISTINCT FROM old_.outcome;
 BEGIN
-    IF old_.attempt > 0 AND (new_.exec_status = 0 OR old_.exec_status = 1) THEN
+    IF old_.attempt > 0 AND (new_.exec_status = 0 OR old_.exec_status IN (1, 2)) THEN
         INSERT INTO kr_task_attempt (task_flow_id, task_exec_seq, attempt, exec_status, outcome, started_ts, ended_ts, result, error, worker_id)
             SELECT old_.task_flow_id, old_.task_exec_seq, old_.attempt, CASE old_.exec_status WHEN 1 THEN new_.exec_status ELSE old_.exec_status END, old_.outcome,
                 old_.started_ts, coalesce(CASE WHEN old_.exec_status <> 1 THEN coalesce(old_.finished_ts, old_.suspended_ts) END, clock_timestamp()), old_.result, old_.error, old_.worker_id

@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -158,19 +159,74 @@ async def test_an_attempt_that_says_too_much_is_cut_with_a_word_and_its_neighbou
     assert [line.message for line in await Store(pool).logs.last("hand", Decimal(1), limit=1)] == [lines[-1][4]]
 
 
-def test_large_lines_and_odd_characters_are_cut_and_cleaned() -> None:
-    book, claim = Journal(), Claim("f", Decimal(1), "w", "n", "p", "{}", 1, uuid4())
+CLAIM = Claim("f", Decimal(1), "w", "n", "p", "{}", 1, uuid4())
 
-    book.say(claim, "info", "stdout", "a\x00\ud800" + "x" * 100_000)
+
+def test_large_lines_and_odd_characters_are_cut_and_cleaned() -> None:
+    book = Journal()
+    voice = book.voice(CLAIM)
+
+    voice.say("info", "stdout", "a\x00\ud800" + "x" * 100_000)
     for _ in range(100):
-        book.say(claim, "info", "stdout", "é" * 16_000)
+        voice.say("info", "stdout", "é" * 16_000)
 
     lines = book.take(1_000)
     assert lines[0].message.startswith("a\ufffd\ufffdx")
     assert sum(len(line.message.encode()) for line in lines) < journal.MOST_BYTES + 100_000
     assert "has room for" in lines[-1].message
-    book.forget(claim.claim_id)
-    assert book.take(1) == []
+
+
+def test_what_is_printed_without_line_ends_is_bounded_and_each_stream_and_thread_goes_on_for_itself() -> None:
+    book = Journal()
+    voice = book.voice(CLAIM)
+    voice.printed("stdout", "one ")
+    voice.printed("stderr", "error\r50 %\r\n")
+    thread = threading.Thread(target=lambda: voice.printed("stdout", "in a thread\n"))
+    thread.start()
+    thread.join()
+    voice.printed("stdout", "line\nand")
+    voice.close()
+    voice.say("info", "stdout", "too late")
+
+    assert [line.message for line in book.take(10)] == ["error", "50 %", "in a thread", "one line", "and"]
+    noisy = book.voice(CLAIM)
+    for _ in range(10_000):
+        noisy.printed("stdout", "x" * 1_000)
+    assert sum(len(line.message) for line in book.take(100_000)) < journal.MOST_BYTES + 100_000
+
+
+def test_while_the_database_is_away_the_oldest_lines_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "_MOST_KEPT_BYTES", 30)
+    book = Journal()
+    voice = book.voice(CLAIM)
+    for number in range(10):
+        voice.say("info", "stdout", f"line {number:05}")
+    taken = book.take(2)
+    book.put_back(taken)
+
+    assert [line.message for line in book.take(10)] == ["line 00008", "line 00009"] or len(taken) == 2
+    assert book.dropped >= 7
+
+
+def test_handlers_that_were_there_write_no_more_than_before() -> None:
+    shown: list[str] = []
+
+    class Shows(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            shown.append(record.getMessage())
+
+    root, handler = logging.getLogger(), Shows()
+    root.addHandler(handler)
+    before = root.level
+    root.setLevel(logging.WARNING)
+    try:
+        with overhearing():
+            _standard.info("quiet")
+            _standard.warning("loud")
+        assert (shown, handler.level) == (["loud"], logging.NOTSET)
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(before)
 
 
 async def test_what_was_said_survives_the_loss_of_the_database_and_of_the_task(database_url: str, connection: Connection, pool: Pool) -> None:

@@ -179,7 +179,16 @@ async def test_what_cannot_be_rerun_is_a_sentence_and_changes_nothing(engine: En
     assert "nothing of flow" in await refused(connection, "FL409", "rerun", flow)
     assert "no task 'nope'" in await refused(connection, "FL404", "rerun", flow, **{"from": "nope"})
     assert "no flow 'gone'" in await refused(connection, "FL404", "rerun", "gone")
-    for options in ({"from": 1, "only": 2}, {"from": [1]}, {"parameters": 1}, {"definition": "newest"}, {"frm": 1}, {"reason": 7}):
+    for options in (
+        {"dryRun": "true"},
+        {"cancelRunning": 1},
+        {"from": 1, "only": 2},
+        {"from": [1]},
+        {"parameters": 1},
+        {"definition": "newest"},
+        {"frm": 1},
+        {"reason": 7},
+    ):
         await refused(connection, "FL422", "rerun", flow, **options)
 
 
@@ -256,7 +265,79 @@ async def test_a_latest_definition_without_a_step_forgets_its_task(engine: Engin
     assert await states(connection, flow) == [("load", "finish"), ("left", "finish")]
 
 
+async def test_a_plan_by_the_latest_definition_can_be_carried_out_as_it_is(engine: Engine, connection: Connection, flow: str) -> None:
+    await fail(engine, "left")
+    await code(
+        connection, [DIAMOND[0], DIAMOND[1] | {"parameters": {"page": {"$task": "load"}, "way": "new"}}, *DIAMOND[2:]], "two", parameters=TAKES
+    )
+
+    plan = await do(connection, "rerun", flow, dryRun=True, definition="latest")
+    assert [(task["name"], task["was"]) for task in plan["run"]] == [("left", "suspend failed"), ("join", "wait")]
+    assert plan["changed"] == ["left"]
+    done = await do(connection, "rerun", flow, ifUnchanged=plan["version"], definition="latest")
+
+    assert done["run"] == plan["run"]
+    assert json.loads((await engine.one()).parameters) == {"page": 1, "way": "new"}
+
+
+async def test_with_a_step_that_goes_from_the_middle_goes_its_history_and_nobody_else_gets_it(engine: Engine, connection: Connection) -> None:
+    chain = [{"seq": n, "name": name, "program": "Ok", "parameters": {}} for n, name in enumerate("abc", 1)]
+    await code(connection, chain, "one", parameters={})
+    flow = await register(connection)
+    await fail(engine, "b")
+    await do(connection, "retry", flow, "b")
+    await finish_all(engine)
+    await connection.execute(
+        "INSERT INTO kr_task_log (task_flow_id, task_exec_seq, attempt, said_ts, level, source, message) SELECT $1, n, 1, now(), 'info', 'stdout', n::text FROM generate_series(1, 3) n",
+        flow,
+    )
+    await code(connection, [chain[0], chain[2]], "two", parameters={})
+
+    await do(connection, "rerun", flow, definition="latest", **{"from": "c"})
+
+    assert await connection.fetch("SELECT task_exec_seq::integer AS seq, attempt FROM kr_task_attempt") == [(2, 1)]  # that of c, moved with it
+    assert [row[0] for row in await connection.fetch("SELECT message FROM kr_task_log ORDER BY id")] == ["1", "3"]
+    assert await finish_all(engine) == ["c"]
+
+
+async def test_with_another_definition_the_time_of_a_flow_what_was_skipped_and_its_limits_stay_true(engine: Engine, connection: Connection) -> None:
+    chain = [{"seq": n, "name": name, "program": "Ok", "parameters": {}, "dependsOn": [], "limits": ["l"]} for n, name in enumerate("ab", 1)]
+    await connection.execute("INSERT INTO ms_limit VALUES ('l', 1)")
+    await code(connection, chain, "one", parameters={})
+    flow = await connection.fetchval("SELECT flower_register('w', '{}', '{\"runAt\": \"2099-01-01T00:00:00Z\"}')")
+    other = await register(connection)
+    await do(connection, "ignore", flow, "a")
+    await code(connection, [chain[0], chain[1] | {"parameters": {"x": 1}}], "two", parameters={})
+
+    await do(connection, "rerun", flow, definition="latest")
+
+    assert await states(connection, flow) == [("a", "ignore skipped"), ("b", "wait")]
+    assert {claim.flow_id for claim in await engine.claim()} == {other}
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+async def test_a_seq_as_a_number_and_a_name_as_a_text_are_told_apart(engine: Engine, connection: Connection, name: str) -> None:
+    await define(connection, "rows", {"name": "2", "depends_on": []}, {"name": "other", "depends_on": []})
+    flow = await register(connection, workflow="rows")
+    await finish_all(engine)
+
+    await do(connection, "rerun", flow, only=2 if name == "b" else "2")
+
+    assert await finish_all(engine) == ["other" if name == "b" else "2"]
+
+
 # Cancel, suspend, resume
+
+
+@pytest.mark.parametrize(("verb", "status"), [("ignore", 9), ("complete", 3), ("cancel", 9)])
+async def test_what_is_set_aside_keeps_the_attempt_that_failed(engine: Engine, connection: Connection, flow: str, verb: str, status: int) -> None:
+    await fail(engine, "left")
+
+    await do(connection, verb, flow, *([] if verb == "cancel" else ["left"]))
+
+    (kept,) = await connection.fetch("SELECT attempt, exec_status::integer AS status, error FROM kr_task_attempt")
+    assert (kept["attempt"], kept["status"], json.loads(kept["error"])["message"]) == (1, 2, "broken")
+    assert await connection.fetchval("SELECT exec_status FROM kr_task_stat WHERE name = 'left'") == status
 
 
 async def test_cancel_ignores_everything_unfinished_stops_what_runs_and_says_why(engine: Engine, connection: Connection, flow: str) -> None:
@@ -392,6 +473,18 @@ async def test_verbs_are_part_of_the_callers_transaction(engine: Engine, connect
     await transaction.rollback()
 
     assert sorted(await finish_all(engine)) == ["join", "left", "load", "right"]
+
+
+async def test_skipping_the_root_of_ten_thousand_says_what_follows_in_a_moment(engine: Engine, connection: Connection) -> None:
+    await connection.execute(
+        "INSERT INTO ms_task_definition (task_id, task_seq, program, depends_on) SELECT 'big', n, 'Ok', CASE n WHEN 1 THEN '{}'::numeric[] ELSE '{1}' END FROM generate_series(1, 10000) n"
+    )
+    flow = await register(connection, workflow="big")
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    assert len((await do(connection, "ignore", flow, "1", dryRun=True))["runs"]) == 9_999
+    assert loop.time() - began < 3
 
 
 async def test_a_rerun_of_ten_thousand_tasks_takes_a_moment(engine: Engine, connection: Connection) -> None:

@@ -23,6 +23,7 @@ THE_FLOW = {
     "counts": {"finish": 1},
     "failing": None,
     "revision": None,
+    "suspended": None,
 }
 
 THE_TASK = {

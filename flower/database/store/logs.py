@@ -25,7 +25,8 @@ class Logs:
     async def write(self, lines: Sequence[LogLine]) -> None:
         """Write *lines*, in their order. Raises DatabaseLost; all of them are written, or none."""
         rows = [(line.flow_id, line.seq, line.attempt, line.at, line.level, line.source, line.message) for line in lines]
-        async with self._pool.acquire() as connection:
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(query("lock_logs"))
             await connection.copy_records_to_table("kr_task_log", schema_name=self._pool.schema, columns=_COLUMNS, records=rows)
 
     async def read(self, flow_id: str, *, seq: Decimal | None = None, after: str | None = None, limit: int = 1000) -> tuple[LogLine, ...]:

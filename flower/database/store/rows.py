@@ -6,7 +6,7 @@ import json
 
 import asyncpg
 
-from flower.core.model import Flow, Json, Task
+from flower.core.model import Flow, Json, Suspension, Task
 from flower.core.status import Gate, Status
 from flower.core.waiting import Standing
 
@@ -34,6 +34,7 @@ def flow_of(row: asyncpg.Record) -> Flow:
         counts={word: row[column] for word, column in _COUNTS.items()},
         failing=row["failing"],
         revision=row["revision"],
+        suspended=None if row["suspended_at"] is None else Suspension(row["suspended_at"], row["suspended_reason"]),
     )
 
 

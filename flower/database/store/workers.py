@@ -15,7 +15,7 @@ from flower.database.queries import query
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One Flower process that is alive."""
+    """One Flower process that is alive. *leaked*: how many attempts of it go on though they were told to stop."""
 
     worker_id: UUID
     host: str
@@ -24,6 +24,7 @@ class Worker:
     slots: int
     programs: tuple[str, ...]
     started_at: datetime | None
+    leaked: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,10 @@ class Workers:
             [json.dumps(asdict(program)) for program in programs],
             lease_seconds,
         )
+
+    async def leaked(self, worker_id: UUID, count: int) -> None:
+        """Note how many attempts of a worker go on though they were told to stop."""
+        await self._pool.execute(query("leaked"), worker_id, count)
 
     async def place_of(self, program: str) -> str | None:
         """Return where the function of *program* stands, `file:line`, as its latest worker said; None if none ever did."""
@@ -124,5 +129,6 @@ class Workers:
         """Return the workers that are alive, the oldest first."""
         rows = await self._pool.fetch(query("live_workers"))
         return tuple(
-            Worker(row["worker_id"], row["host"], row["pid"], row["version"], row["slots"], tuple(row["programs"]), row["started_ts"]) for row in rows
+            Worker(row["worker_id"], row["host"], row["pid"], row["version"], row["slots"], tuple(row["programs"]), row["started_ts"], row["leaked"])
+            for row in rows
         )
