@@ -119,6 +119,11 @@ class Client:
         """See `flower.sdk.flow.Starter`."""
         return _run(self.result(flow_id, timeout))
 
+    async def do(self, verb: str, flow_id: str, step: str | None, options: Mapping[str, Json]) -> Json:
+        """See `flower.sdk.flow.Starter`."""
+        send = getattr((await self._session()).store.verbs, verb)
+        return await (send(flow_id, options) if step is None else send(flow_id, step, options))
+
     async def _session(self) -> _Session:
         loop = asyncio.get_running_loop()
         if loop in self._sessions and self._database not in {None, self._sessions[loop][0].database}:

@@ -17,27 +17,27 @@ from flower.cli.times import between, local
 from flower.core import shapes
 from flower.core.escape import escape
 from flower.core.masks import mask
-from flower.core.model import Flow, Json, Task
+from flower.core.model import Deed, Flow, Json, Task
 from flower.core.status import Status, status_word
 
 _LONGEST_VALUE = 1000
-_LAST_LINES = 10
+_LAST_LINES, _LAST_DEEDS = 10, 5
 _FLEXIBLE = ("task", "program", "parameters", "result")
 
 
 def show(flow: FlowReference, *, database: Database = None, as_json: AsJson = False) -> None:
     """Show a flow: what failed and why, then all tasks."""
 
-    async def find() -> tuple[Flow, tuple[Task, ...], list[str]]:
+    async def find() -> tuple[Flow, tuple[Task, ...], list[str], tuple[Deed, ...]]:
         async with opened(database) as store:
             flow_id = await store.flows.find(flow)
             tasks = await store.flows.tasks(flow_id)
             failing = failing_of(tasks)
             said = [] if failing is None else await last_lines(store, failing, _LAST_LINES)
-            return await store.flows.get(flow_id), tasks, said
+            return await store.flows.get(flow_id), tasks, said, await store.verbs.done(flow_id)
 
-    found, tasks, said = run(find())
-    print_flow(found, tasks, said, as_json=as_json)
+    found, tasks, said, deeds = run(find())
+    print_flow(found, tasks, said, deeds, as_json=as_json)
 
 
 def failing_of(tasks: Sequence[Task]) -> Task | None:
@@ -45,13 +45,21 @@ def failing_of(tasks: Sequence[Task]) -> Task | None:
     return next((task for task in tasks if task.is_fault), None)
 
 
-def print_flow(flow: Flow, tasks: Sequence[Task], said: Sequence[str] = (), *, as_json: bool) -> None:
-    """Print *flow* for people, or as `GET /api/flows/{flowId}` answers it. *said*: the last lines of the failing task."""
+def print_flow(flow: Flow, tasks: Sequence[Task], said: Sequence[str] = (), deeds: Sequence[Deed] = (), *, as_json: bool) -> None:
+    """Print *flow* for people, or as `GET /api/flows/{flowId}` answers it.
+
+    *said*: the last lines of the failing task. *deeds*: what people did to the flow.
+    """
     if as_json:
         print_json(shapes.flow_with_tasks(flow, tasks))
         return
     failing = failing_of(tasks)
     typer.echo(f"flow {escape(flow.flow_id)} of workflow {escape(flow.workflow)}: {status_of(flow)}{_when(flow)}{_revision(flow)}")
+    if flow.suspended is not None and not flow.is_over:
+        typer.echo(f"suspended at {local(flow.suspended.at)}: nothing new of it starts" + _because(flow.suspended.reason))
+    for deed in deeds[-_LAST_DEEDS:]:
+        step = "" if deed.seq is None else f" {number(deed.seq)}"
+        typer.echo(f"{local(deed.at)} {escape(deed.who or deed.role)}: {deed.verb}{step}{_because(deed.reason)}")
     if failing is not None:
         _print_failing(failing, said, others=[task for task in tasks if task.is_fault and task is not failing])
     for task in tasks:
@@ -65,6 +73,10 @@ def print_flow(flow: Flow, tasks: Sequence[Task], said: Sequence[str] = (), *, a
     print_table(
         ("seq", "task", "status", "try", "program", "started", "took", "parameters", "result"), [_row(task) for task in tasks], flexible=_FLEXIBLE
     )
+
+
+def _because(reason: str | None) -> str:
+    return f" ({escape(reason)})" if reason else ""
 
 
 def _when(flow: Flow) -> str:

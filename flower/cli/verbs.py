@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from flower.cli.options import AsJson, Database, FlowReference, read_json, read_parameters
-from flower.cli.output import print_json, say
+from flower.cli.output import console, print_json, say
 from flower.cli.surroundings import opened, run
 from flower.cli.times import duration, read_past
 from flower.core.errors import FlowerError
@@ -194,7 +194,7 @@ async def _rerun_many(
             _tell({"flows": len(chosen), "tasks": sum(tasks), "dryRun": True}, f"{len(chosen)} flows, {sum(tasks)} tasks would run", as_json=as_json)
             return 0
         refused = 0
-        for flow_id in track(chosen, description="rerun", transient=True, disable=not chosen):
+        for flow_id in track(chosen, description="rerun", transient=True, console=console(on_stderr=True)):
             try:
                 await store.verbs.rerun(flow_id, options)
             except FlowerError as error:

@@ -104,6 +104,18 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
+class Deed:
+    """What somebody did to a flow by a verb. *who*: as the caller says; *role*: the database's."""
+
+    at: datetime
+    verb: str
+    seq: Decimal | None
+    who: str | None
+    role: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """A request to start a workflow. *options* may have `priority`, `runAt` (ISO 8601 with zone) and `idempotencyKey`."""
 

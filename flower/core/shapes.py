@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from flower.core.masks import mask
-from flower.core.model import Flow, Incident, Json, LogLine, Page, Registered, Step, Task, Waiting, Workflow
+from flower.core.model import Deed, Flow, Incident, Json, LogLine, Page, Registered, Step, Task, Waiting, Workflow
 from flower.core.status import status_word
 
 _LARGEST_EXPONENT = 308
@@ -162,4 +162,16 @@ def incident(value: Incident) -> Json:
         "latest": moment(value.latest),
         "flowId": flow_id,
         "seq": number(seq),
+    }
+
+
+def deed(value: Deed) -> Json:
+    """Return what somebody did to a flow."""
+    return {
+        "at": moment(value.at),
+        "verb": value.verb,
+        "seq": None if value.seq is None else number(value.seq),
+        "who": value.who,
+        "role": value.role,
+        "reason": value.reason,
     }

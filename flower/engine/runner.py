@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import bdb
 import inspect
+import sys
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -22,6 +24,7 @@ from flower.sdk.results import encode_result
 from flower.sdk.task import Task
 
 _MOST_STRAY_THREADS = 1_000
+_DEBUGGERS = frozenset({"pydevd", "debugpy"})
 
 
 def _let_be(_claim: Claim) -> None:
@@ -117,7 +120,7 @@ class Runner:
         policy, values = endings.policy_of(task, claim), endings.arguments_of(task, claim)
         if policy.timeout is None:
             return encode_result(task, await self._call(task, values))
-        deadline = asyncio.get_running_loop().call_later(policy.timeout, on_overdue, claim)
+        deadline = asyncio.get_running_loop().call_later(policy.timeout, _unless_debugged, on_overdue, claim)
         try:
             returned = await self._call(task, values)
         finally:
@@ -141,6 +144,13 @@ class Runner:
             self._threads = ThreadPoolExecutor(self._most_threads + _MOST_STRAY_THREADS, thread_name_prefix="flower-task")
         call = self._threads.submit(copy_context().run, _call, fn, arguments)
         return await asyncio.wrap_future(call)
+
+
+def _unless_debugged(on_overdue: Callable[[Claim], None], claim: Claim) -> None:
+    """Let nobody's time run out who is looked at with a debugger."""
+    tracer = getattr(sys.gettrace(), "__self__", None)
+    if not isinstance(tracer, bdb.Bdb) and not _DEBUGGERS & sys.modules.keys():
+        on_overdue(claim)
 
 
 def contained(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **settings: Any) -> asyncio.Task[Any]:

@@ -30,6 +30,9 @@ class Starter(Protocol):
     def result_sync(self, flow_id: str, timeout: float | None) -> Json:
         """Do the same where no event loop runs."""
 
+    async def do(self, verb: str, flow_id: str, step: str | None, options: Mapping[str, Json]) -> Json:
+        """Do a verb to a flow, or to one of its tasks."""
+
 
 def starter() -> Starter:
     """Return what starts flows. It is looked up by name, so that a module of tasks is imported without a database driver."""
@@ -55,6 +58,41 @@ class Flow(Generic[R]):
     def result_sync(self, timeout: float | None = None) -> R:
         """Do the same as `result` where no event loop runs."""
         return self._decode(starter().result_sync(self.id, timeout))
+
+    # What a person may do to it, too. Each raises NotNow where it does not fit the state, and returns what was done, as HTTP answers it.
+
+    async def rerun(self, **options: Json) -> Json:
+        """Run again what failed or was cancelled and what depends on it; *options* as over HTTP: `from_` (or `only`), `parameters`, `dryRun`, …."""
+        named = {("from" if name == "from_" else name): value for name, value in options.items()}
+        return await starter().do("rerun", self.id, None, named)
+
+    async def cancel(self, reason: str | None = None) -> Json:
+        """Make everything unfinished ignored."""
+        return await starter().do("cancel", self.id, None, _why(reason))
+
+    async def suspend(self, reason: str | None = None) -> Json:
+        """Have nothing new start."""
+        return await starter().do("suspend", self.id, None, _why(reason))
+
+    async def resume(self, reason: str | None = None) -> Json:
+        """Let it go on."""
+        return await starter().do("resume", self.id, None, _why(reason))
+
+    async def ignore(self, step: str, reason: str | None = None) -> Json:
+        """Skip the task *step*, its seq or name."""
+        return await starter().do("ignore", self.id, step, _why(reason))
+
+    async def complete(self, step: str, result: Json, reason: str | None = None) -> Json:
+        """Hand in the *result* of the task *step*, as JSON."""
+        return await starter().do("complete", self.id, step, {**_why(reason), "result": result, "checked": True})
+
+    async def retry(self, step: str, reason: str | None = None) -> Json:
+        """Run the suspended task *step* again, or have its next attempt begin now."""
+        return await starter().do("retry", self.id, step, _why(reason))
+
+
+def _why(reason: str | None) -> dict[str, Json]:
+    return {} if reason is None else {"reason": reason}
 
 
 async def start(workflow: str, parameters: Mapping[str, Json] | None = None, **options: Any) -> Flow[Any]:

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import asyncpg
@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 import flower
 from flower import task, workflow
 from flower.client import STARTER, Client
-from flower.core.errors import ConfigurationError, FlowFailed, Invalid, KeyReused, UnknownWorkflow
+from flower.core.errors import ConfigurationError, FlowFailed, Invalid, KeyReused, NotNow, UnknownTask, UnknownWorkflow
 from flower.core.model import Order
 from flower.database.pool import Connection, Pool
 from flower.database.store import Store
@@ -319,3 +319,17 @@ async def test_a_missing_part_and_a_missing_variable_stop_their_task_and_say_so(
     flow = await in_rows(connection, ("absent", "client_needs", {"value": {"$env": "ABSENT_IN_THIS_TEST"}}))
     tasks = await ended(connection, flow)
     assert "the environment of this worker has no ABSENT_IN_THIS_TEST" in json.loads(tasks["absent"]["error"])["message"]
+
+
+async def test_what_a_person_may_do_to_a_flow_code_may_do_too(worker: None) -> None:
+    flow = await client_rest.options(at=datetime(2099, 1, 1, tzinfo=UTC)).start(1)
+
+    await flow.suspend("vendor outage")
+    await flow.resume()
+    assert (await flow.cancel("wrong day"))["cancelled"]
+    with pytest.raises(NotNow, match="is not suspended"):
+        await flow.resume()
+    plan = await flow.rerun(dryRun=True)
+    assert plan["run"][0]["was"] == "ignore cancelled"
+    with pytest.raises(UnknownTask):
+        await flow.ignore("nope")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import threading
 import time
+import types
 from typing import Any
 
 import pytest
@@ -283,6 +285,20 @@ async def test_the_late_result_of_a_thread_is_refused_and_threads_are_left_for_o
         go_on.set()
 
     assert [task["status"] for task in tasks] == [2, 2, 2, 3]
+
+
+async def test_under_a_debugger_no_time_runs_out(database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "debugpy", types.ModuleType("debugpy"))
+
+    async def work() -> str:
+        await asyncio.sleep(0.3)
+        return "looked at"
+
+    async with living(database_url, tried(work, timeout=0.05)):
+        await insert(connection, "work")
+        (task,) = await ended(connection)
+
+    assert (task["status"], task["result"]) == (3, '"looked at"')
 
 
 async def test_a_task_that_is_set_aside_by_hand_stops_within_a_second_and_its_slot_is_freed(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import asyncpg
 
 from flower.core.errors import FlowerError, NotNow, UnknownFlow
-from flower.core.model import Json
+from flower.core.model import Deed, Json
 from flower.core.steps import find_task
 from flower.database.errors import invalid
 from flower.database.pool import Pool
@@ -54,6 +54,11 @@ class Verbs:
     async def retry(self, flow: str, step: str, options: Options) -> Json:
         """Run a suspended task again, or have one that waits for its next attempt begin it."""
         return await self._send(query("retry"), flow, step, options)
+
+    async def done(self, flow: str) -> tuple[Deed, ...]:
+        """Return what was done to a flow, the oldest first; nothing if there is no such flow."""
+        rows = await self._pool.fetch(query("audit"), flow)
+        return tuple(Deed(row["at"], row["verb"], row["seq"], row["who"], row["role"], row["reason"]) for row in rows)
 
     async def _send(self, statement: str, flow: str, step: str | None, options: Options) -> Json:
         values = [flow, *([] if step is None else [step]), json.dumps(dict(options))]

@@ -92,3 +92,12 @@ async def task_logs(request: web.Request) -> web.Response:
     tasks = await store.flows.tasks(flow_id) or await _none_of(request, flow_id)
     seq = find_task(flow_id, tasks, part(request, "step")).seq
     return answer(shapes.log_lines(await store.logs.read(flow_id, seq=seq, after=wanted.after, limit=wanted.limit), wanted.limit))
+
+
+@routes.get("/api/flows/{flowId}/audit")
+async def audit(request: web.Request) -> web.Response:
+    """List what people did to a flow by verbs, in order."""
+    query(request, NoQuery)
+    flow_id = part(request, "flowId")
+    deeds = await request.app[STORE].verbs.done(flow_id) or await _none_of(request, flow_id)
+    return answer(shapes.whole([shapes.deed(item) for item in deeds]))
