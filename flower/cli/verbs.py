@@ -155,6 +155,8 @@ def _print_plan(plan: Json, *, dry_run: bool) -> None:
         typer.echo(f"reused: {', '.join(reused)}")
     if plan["changed"]:
         typer.echo(f"defined in another way since: {', '.join(map(escape, plan['changed']))} (--definition latest takes that)")
+    if plan["gone"]:
+        typer.echo(f"{'would go' if dry_run else 'gone'}, with what is known of them: {', '.join(map(escape, plan['gone']))}")
     if dry_run and plan.get("running"):
         typer.echo(f"runs at this moment: {', '.join(map(escape, plan['running']))} (--cancel-running takes it away)")
     if dry_run:

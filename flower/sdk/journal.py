@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from flower.core import log
+from flower.core.masks import mask
 from flower.core.model import Claim, LogLine
 from flower.sdk.context import CURRENT
 from flower.sdk.values import clean
@@ -107,7 +108,7 @@ class Voice:
     def _say(self, level: str, source: str, message: str) -> None:
         if self._is_over:
             return
-        message = clean(message[:_LONGEST_LINE])
+        message = clean(message if len(message) <= _LONGEST_LINE else f"{message[:_LONGEST_LINE]}… (cut, of {len(message):,} characters)")
         self._lines_left -= 1
         self._bytes_left -= len(message) if message.isascii() else len(message.encode())
         if self._lines_left < 0 or self._bytes_left < 0:
@@ -147,7 +148,7 @@ def _voice() -> Voice | None:
 def _from_structlog(level: str, event: Mapping[str, Any]) -> None:
     voice = _voice()
     if voice is not None and event.get("event") != log.LIBRARY_SAID:  # that was heard at its source
-        words = [str(event.get("event", "")), *(f"{key}={value}" for key, value in event.items() if key not in _BOUND)]
+        words = [str(event.get("event", "")), *(f"{key}={mask(value)}" for key, value in event.items() if key not in _BOUND)]
         voice.say(level, "structlog", " ".join(words))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import inspect
 import json
-import math
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +25,9 @@ from flower.sdk.results import converter
 from flower.sdk.task import code_place, local_types, proper_name, refuse
 from flower.sdk.trace import Trace, current_trace, plain_json
 from flower.sdk.values import Unwritable
+
+# What the database holds as an interval from now.
+_LONGEST_SECONDS = 1e9
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -195,7 +197,7 @@ def workflow(fn: Callable[..., Any] | None = None, /, *, name: str | None = None
 
     def decorate(decorated: Callable[..., Any]) -> Workflow[..., Any]:
         found = code_place(decorated) or where
-        if timeout is not None and (not isinstance(timeout, int | float) or not 0 < timeout < math.inf):
+        if timeout is not None and (not isinstance(timeout, int | float) or not 0 < timeout <= _LONGEST_SECONDS):
             refuse(found, f"timeout={timeout!r}: a number of seconds above 0 is needed")
         made: Workflow[..., Any] = Workflow(decorated, proper_name(decorated, name, found, "workflow"), found, local_types(decorated, local), timeout)
         REGISTRY.add_workflow(made)

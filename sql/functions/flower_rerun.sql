@@ -4,7 +4,8 @@
 -- parameters: new values for parameters of the flow, for the tasks that run. dryRun: only answer the plan. ifUnchanged: the version of a plan;
 -- refuse if the flow has moved on since. cancelRunning: take away what runs, and run it again; without it, refuse while something runs.
 -- Answers the plan: version; run: [{seq, name, was}]; reused: [{seq, name, finishedAt, ageSeconds}]; changed: names of steps that the workflow
--- defines in another way by now; running: names of tasks that run, if any.
+-- defines in another way by now; gone: names of tasks that are there no more after that, with what is known of them; running: names of tasks
+-- that run, if any.
 CREATE OR REPLACE FUNCTION flower_rerun(flow text, options jsonb DEFAULT '{}') RETURNS jsonb
 LANGUAGE plpgsql SET search_path FROM CURRENT SET lock_timeout = '1s' AS $$
 #variable_conflict use_variable
@@ -15,6 +16,7 @@ DECLARE
     version  text;
     was      jsonb;
     changed  jsonb;
+    gone     jsonb;
     running  text[];
     plan     jsonb;
 BEGIN
@@ -36,7 +38,7 @@ BEGIN
         END IF;
         again := ARRAY[task.task_exec_seq];
     ELSE
-        again := ARRAY(SELECT t.task_exec_seq FROM kr_task_stat t WHERE t.task_flow_id = flow AND ((t.exec_status = 2 AND t.outcome IS DISTINCT FROM 'approval')
+        again := ARRAY(SELECT t.task_exec_seq FROM kr_task_stat t WHERE t.task_flow_id = flow AND ((t.exec_status = 2 AND t.outcome IN ('failed', 'poison', 'invalid'))
             OR (t.exec_status = 9 AND t.outcome = 'cancelled')));
         IF again || renewed = '{}' THEN
             PERFORM kr_not_now(format('nothing of flow %s has failed or was cancelled: name the task to begin from (from)', flow));
@@ -52,7 +54,8 @@ BEGIN
     ELSIF running IS NOT NULL THEN
         again := again || ARRAY(SELECT t.task_exec_seq FROM kr_task_stat t WHERE t.task_flow_id = flow AND t.exec_status = 1 AND t.task_exec_seq <> ALL (again));
     END IF;
-    plan := jsonb_build_object('version', version, 'changed', changed) || kr_rerun_plan(flow, again, was) || CASE WHEN running IS NULL THEN '{}' ELSE jsonb_build_object('running', to_jsonb(running)) END;
+    SELECT coalesce(jsonb_agg(k ORDER BY k), '[]') INTO gone FROM jsonb_object_keys(was) k WHERE NOT EXISTS (SELECT FROM kr_task_stat t WHERE t.task_flow_id = flow AND kr_name(t) = k);
+    plan := jsonb_build_object('version', version, 'changed', changed, 'gone', gone) || kr_rerun_plan(flow, again, was) || CASE WHEN running IS NULL THEN '{}' ELSE jsonb_build_object('running', to_jsonb(running)) END;
     IF options ? 'parameters' THEN
         PERFORM kr_change_parameters(flow, again, options -> 'parameters');
     END IF;
@@ -61,6 +64,8 @@ BEGIN
     END IF;
     UPDATE kr_flow_stat f SET deadline_ts = clock_timestamp() + make_interval(secs => (SELECT w.timeout FROM ms_workflow w WHERE w.task_id = f.task_id)) WHERE f.task_flow_id = flow;
     UPDATE kr_task_stat t SET exec_status = 0 WHERE t.task_flow_id = flow AND t.task_exec_seq = ANY (again) AND t.exec_status <> 0;
+    -- those that wait at a slot already wait for their parents again: nobody has looked
+    UPDATE kr_task_stat t SET gate = NULL, waits_seq = NULL, waits_for = NULL WHERE t.task_flow_id = flow AND t.task_exec_seq = ANY (again) AND t.exec_status = 0 AND t.gate <> 'dependencies';
     RETURN kr_end_verb('rerun', flow, task.task_exec_seq, options, jsonb_build_object('run', plan -> 'run')) || plan;
 EXCEPTION
     WHEN lock_not_available THEN
@@ -80,14 +85,16 @@ BEGIN
         PERFORM kr_refuse('parameters', 'must be a JSON object');
     ELSIF octet_length((options -> 'parameters')::text) > 262144 THEN
         PERFORM kr_refuse('parameters', format('are %s bytes of JSON, the limit is 262144 (256 KiB): pass a key or a path instead', octet_length((options -> 'parameters')::text)));
+    ELSIF jsonb_typeof(options -> 'ifUnchanged') <> 'string' THEN
+        PERFORM kr_refuse('ifUnchanged', 'must be the version of a plan, a text');
     ELSIF options ->> 'definition' NOT IN ('same', 'latest') THEN
         PERFORM kr_refuse('definition', 'must be same or latest');
     END IF;
 END $$;
 
--- What tells whether a flow has moved on: statuses and attempts of its tasks.
+-- What tells whether a flow has moved on: statuses, attempts, parameters and results of its tasks.
 CREATE OR REPLACE FUNCTION kr_version(flow text) RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT md5(string_agg(t.task_exec_seq || ' ' || t.exec_status || ' ' || t.attempt, ',' ORDER BY t.task_exec_seq) || coalesce((SELECT f.revision::text FROM kr_flow_stat f WHERE f.task_flow_id = flow), ''))
+    SELECT md5(string_agg(concat_ws(' ', t.task_exec_seq, t.name, t.exec_status, t.attempt, md5(t.parameters::text), md5(t.result::text)), ',' ORDER BY t.task_exec_seq) || coalesce((SELECT f.revision::text FROM kr_flow_stat f WHERE f.task_flow_id = flow), ''))
     FROM kr_task_stat t WHERE t.task_flow_id = flow
 $$;
 
@@ -144,10 +151,10 @@ BEGIN
         RETURN;
     END IF;
     known := ARRAY(SELECT DISTINCT k.name FROM kr_task_stat t LEFT JOIN kr_program p ON p.program = t.program CROSS JOIN LATERAL (
-        SELECT unnest(p.takes) UNION ALL SELECT jsonb_object_keys(t.parameters::jsonb)) k (name) WHERE t.task_flow_id = flow AND t.task_exec_seq = ANY (again) AND k.name IS NOT NULL);
+        SELECT unnest(p.takes) UNION ALL SELECT jsonb_object_keys(CASE json_typeof(t.parameters) WHEN 'object' THEN t.parameters::jsonb ELSE '{}' END)) k (name) WHERE t.task_flow_id = flow AND t.task_exec_seq = ANY (again) AND k.name IS NOT NULL);
     SELECT jsonb_agg(kr_odd('parameters.' || k, 'no task that runs again takes a parameter of this name')) INTO odd
         FROM jsonb_object_keys(given) k WHERE k <> ALL (known);
     PERFORM kr_refuse_all(odd);
     UPDATE kr_task_stat t SET parameters = (t.parameters::jsonb || kr_given_to(t.program, t.parameters::jsonb, t.inputs, NULL, given, known))::json
-        WHERE t.task_flow_id = flow AND t.task_exec_seq = ANY (again);
+        WHERE t.task_flow_id = flow AND t.task_exec_seq = ANY (again) AND json_typeof(t.parameters) = 'object';
 END $$;

@@ -18,7 +18,7 @@ BEGIN
     IF gone IS NULL AND NOT EXISTS (SELECT FROM kr_task_stat t WHERE t.task_flow_id = flow AND t.exec_status = 9 AND t.outcome = 'cancelled') THEN
         PERFORM kr_not_now(format('flow %s is over: nothing of it is left to cancel (rerun it, if it is to run again)', flow));
     END IF;
-    DELETE FROM ms_pause p WHERE p.task_id = flow;
+    DELETE FROM ms_pause p WHERE p.task_id = flow AND NOT EXISTS (SELECT FROM ms_task_definition d WHERE d.task_id = flow);
     RETURN kr_end_verb('cancel', flow, NULL, options, jsonb_build_object('cancelled', coalesce(to_jsonb(gone), '[]')));
 EXCEPTION WHEN lock_not_available THEN
     PERFORM kr_busy(flow);
@@ -32,6 +32,8 @@ BEGIN
     PERFORM kr_begin_verb(flow, options, '{}');
     IF NOT EXISTS (SELECT FROM kr_task_stat t WHERE t.task_flow_id = flow AND t.exec_status NOT IN (3, 9)) THEN
         PERFORM kr_not_now(format('flow %s is over: nothing of it is left to suspend', flow));
+    ELSIF EXISTS (SELECT FROM ms_task_definition d WHERE d.task_id = flow) THEN
+        PERFORM kr_not_now(format('a workflow is called like flow %s, and would be paused with it', flow));
     END IF;
     INSERT INTO ms_pause (task_id, reason) VALUES (flow, options ->> 'reason') ON CONFLICT (task_id) DO UPDATE SET reason = excluded.reason;
     RETURN kr_end_verb('suspend', flow, NULL, options, '{}');
@@ -45,7 +47,7 @@ LANGUAGE plpgsql SET search_path FROM CURRENT SET lock_timeout = '1s' AS $$
 #variable_conflict use_variable
 BEGIN
     PERFORM kr_begin_verb(flow, options, '{}');
-    DELETE FROM ms_pause p WHERE p.task_id = flow;
+    DELETE FROM ms_pause p WHERE p.task_id = flow AND NOT EXISTS (SELECT FROM ms_task_definition d WHERE d.task_id = flow);
     IF NOT FOUND THEN
         PERFORM kr_not_now(format('flow %s is not suspended, so nothing is there to resume (rerun runs again what failed)', flow));
     END IF;
@@ -149,12 +151,11 @@ BEGIN
     IF FOUND THEN
         RETURN;
     END IF;
-    -- written by a hand, and not looked at yet
-    INSERT INTO kr_flow_stat (task_flow_id, task_id, task_priority) SELECT t.task_flow_id, t.task_id, t.task_priority FROM kr_task_stat t
-        WHERE t.task_flow_id = flow ORDER BY t.task_exec_seq LIMIT 1 ON CONFLICT DO NOTHING;
-    IF NOT FOUND THEN
+    -- written by a hand, and not looked at yet: a row that we made here the engine would have to wait for
+    IF NOT EXISTS (SELECT FROM kr_task_stat t WHERE t.task_flow_id = flow) THEN
         RAISE EXCEPTION 'there is no flow %', quote_literal(flow) USING ERRCODE = 'FL404', DETAIL = '{"flow": true}';
     END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended(flow, 0));
 END $$;
 
 -- What all verbs end with: a line in kr_audit. Answers what is told to the caller.
@@ -170,9 +171,10 @@ CREATE OR REPLACE FUNCTION kr_task_for(flow text, step text, by_name boolean DEF
 #variable_conflict use_variable
 DECLARE
     task kr_task_stat;
+    seq  numeric := CASE WHEN step ~ '^-?\d{1,40}(\.\d{1,40})?$' OR step = 'NaN' THEN step::numeric END;
 BEGIN
-    SELECT t.* INTO task FROM kr_task_stat t WHERE t.task_flow_id = flow AND (t.task_exec_seq::text = step OR t.name = step OR (t.name IS NULL AND t.program = step))
-        ORDER BY (t.task_exec_seq::text = step) <> by_name DESC, t.task_exec_seq LIMIT 1 FOR UPDATE;
+    SELECT t.* INTO task FROM kr_task_stat t WHERE t.task_flow_id = flow AND (t.task_exec_seq = seq OR kr_name(t) = step)
+        ORDER BY coalesce(t.task_exec_seq = seq, false) <> by_name DESC, t.task_exec_seq LIMIT 1 FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'flow % has no task %', flow, quote_literal(step) USING ERRCODE = 'FL404', DETAIL = jsonb_build_object('step', step);
     END IF;

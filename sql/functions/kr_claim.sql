@@ -80,6 +80,10 @@ BEGIN
     UPDATE kr_task_stat t SET exec_status = 1, gate = NULL, waits_seq = NULL, waits_for = NULL, started_ts = clock_timestamp(), notice = NULL, progress = NULL,
         attempt = least(t.attempt, 2147483646) + 1, tries = least(t.tries, 2147483646) + 1, worker_id = worker, claim_id = gen_random_uuid()
     WHERE t.ctid = ANY (rows_) AND t.exec_status + 0 = 0 AND (t.inputs IS NULL OR kr_has_sources(t.task_flow_id, t.inputs))
+        -- a parent may have been set back since the task came to its slot
+        AND (t.depends_task_exec_seq < 0 OR NOT EXISTS (
+            SELECT FROM kr_task_edge e WHERE e.task_flow_id = t.task_flow_id AND e.task_exec_seq = t.task_exec_seq AND e.parent_seq >= '-Infinity'
+            AND coalesce((SELECT p.exec_status FROM kr_task_stat p WHERE p.task_flow_id = e.task_flow_id AND p.task_exec_seq = e.parent_seq), -1) <> ALL (e.counts)))
     RETURNING t.task_flow_id::text, t.task_exec_seq, t.task_id::text, t.name::text, t.program::text, t.parameters::text, t.attempt, t.claim_id, t.run_order, t.rank, t.tries,
         CASE WHEN t.inputs IS NOT NULL THEN kr_input(t.task_flow_id, t.parameters::jsonb, t.inputs) || t.options::text
              WHEN t.options IS NOT NULL THEN ARRAY[t.parameters::text, NULL, t.options::text] END;

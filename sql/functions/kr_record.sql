@@ -22,7 +22,7 @@ BEGIN
         UPDATE kr_task_stat t SET exec_status = h.status, outcome = h.outcome, claim_id = NULL, worker_id = NULL,
             result       = CASE WHEN h.status = 3 THEN h.payload::jsonb END,
             error        = CASE WHEN h.status <> 3 AND NOT h.unharmed THEN h.payload::jsonb END,
-            run_after    = CASE WHEN h.status = 0 AND h.delay > 0 THEN clock_timestamp() + make_interval(secs => h.delay) END,
+            run_after    = CASE WHEN h.status = 0 AND h.delay > 0 THEN clock_timestamp() + make_interval(secs => least(h.delay, 3e9)) END,
             started_ts   = CASE WHEN h.status <> 0 THEN t.started_ts END,
             finished_ts  = CASE WHEN h.status IN (3, 9) THEN clock_timestamp() END,
             suspended_ts = CASE WHEN h.status = 2 THEN clock_timestamp() END,

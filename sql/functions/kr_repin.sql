@@ -26,7 +26,7 @@ BEGIN
     SELECT w.takes INTO taken FROM ms_workflow w WHERE w.task_id = pinned.task_id;
     given := coalesce(pinned.parameters, '{}');
     IF taken IS NOT NULL THEN
-        given := kr_completed(taken, (SELECT coalesce(jsonb_object_agg(g.key, g.value), '{}') FROM jsonb_each(given) g WHERE taken ? g.key));
+        given := kr_completed(taken, (SELECT coalesce(jsonb_object_agg(g.key, g.value), '{}') FROM jsonb_each(given || coalesce(options -> 'parameters', '{}')) g WHERE taken ? g.key));
     ELSE
         known := kr_known_names(pinned.task_id, latest);
     END IF;
@@ -36,7 +36,9 @@ BEGIN
     -- with a step that is gone goes what is known of it; else ended attempts that do not stay in their rows go into the history, and the history goes with the names
     INSERT INTO kr_task_attempt (task_flow_id, task_exec_seq, attempt, exec_status, outcome, started_ts, ended_ts, result, error, worker_id)
         SELECT t.task_flow_id, t.task_exec_seq, t.attempt, t.exec_status, t.outcome, t.started_ts, coalesce(t.finished_ts, t.suspended_ts, clock_timestamp()), t.result, t.error, t.worker_id
-        FROM kr_task_stat t WHERE t.task_flow_id = flow AND t.attempt > 0 AND t.exec_status <> 0 AND NOT EXISTS (
+        FROM kr_task_stat t WHERE t.task_flow_id = flow AND t.attempt > 0 AND t.exec_status <> 0
+            AND NOT EXISTS (SELECT FROM kr_task_attempt a WHERE a.task_flow_id = flow AND a.task_exec_seq = t.task_exec_seq AND a.attempt = t.attempt)
+            AND NOT EXISTS (
             SELECT FROM kr_step n WHERE n.task_id = pinned.task_id AND n.revision = latest AND n.name = t.name AND kr_is_kept(t) AND t.name = ANY (same));
     DELETE FROM kr_task_attempt a USING kr_task_stat t WHERE a.task_flow_id = flow AND t.task_flow_id = flow AND t.task_exec_seq = a.task_exec_seq
         AND NOT EXISTS (SELECT FROM kr_step n WHERE n.task_id = pinned.task_id AND n.revision = latest AND n.name = t.name);
@@ -48,16 +50,16 @@ BEGIN
         WHERE l.task_flow_id = flow AND t.task_flow_id = flow AND t.task_exec_seq = l.task_exec_seq AND n.task_exec_seq <> l.task_exec_seq;
 
     WITH old AS MATERIALIZED (
-        SELECT t AS task, t.name, t.task_exec_seq FROM kr_task_stat t WHERE t.task_flow_id = flow),
+        SELECT DISTINCT ON (t.name) t AS task, t.name, t.task_exec_seq FROM kr_task_stat t WHERE t.task_flow_id = flow ORDER BY t.name, t.task_exec_seq),
     new AS MATERIALIZED (
         SELECT n.*, coalesce(kr_is_kept(o.task) AND n.name = ANY (same), false) AS kept, (o.task).attempt, (o.task).result, (o.task).started_ts, (o.task).finished_ts, (o.task).registered_ts,
-            (o.task).exec_status AS status, (o.task).outcome, (o.task).error, (SELECT max(x.run_after) FROM kr_task_stat x WHERE x.task_flow_id = flow) AS run_after,
+            (o.task).exec_status AS status, (o.task).parameters AS own_parameters, (o.task).outcome, (o.task).error, (SELECT max(x.run_after) FROM kr_task_stat x WHERE x.task_flow_id = flow) AS run_after,
             kr_filled(n.own || CASE WHEN taken IS NULL THEN kr_given_to(n.program, n.own, n.inputs, n.given, given, known) ELSE '{}' END, n.given, given)::json AS parameters
         FROM kr_step n LEFT JOIN old o ON o.name = n.name WHERE n.task_id = pinned.task_id AND n.revision = latest),
     gone AS (
         DELETE FROM kr_task_stat t WHERE t.task_flow_id = flow AND t.task_exec_seq NOT IN (SELECT n.task_exec_seq FROM new n)),
     changed AS (     -- the claim changes: by that the triggers know the engine's hand
-        UPDATE kr_task_stat t SET claim_id = gen_random_uuid(), depends_task_exec_seq = coalesce(n.parents[1], -1), task_seq = n.task_seq, parameters = n.parameters, inputs = n.inputs, name = n.name,
+        UPDATE kr_task_stat t SET claim_id = gen_random_uuid(), depends_task_exec_seq = coalesce(n.parents[1], -1), task_seq = n.task_seq, parameters = CASE WHEN n.kept THEN n.own_parameters ELSE n.parameters END, inputs = n.inputs, name = n.name,
             program = n.program, limits = n.limits, options = n.options, rank = -n.depth, gate = NULL, waits_seq = NULL, waits_for = NULL, worker_id = NULL, tries = 0, crashes = 0,
             exec_status = CASE WHEN n.kept THEN n.status ELSE 0 END, outcome = CASE WHEN n.kept THEN n.outcome END, error = CASE WHEN n.kept THEN n.error END,
             notice = NULL, progress = NULL, run_after = n.run_after, suspended_ts = NULL, attempt = coalesce(n.attempt, 0),
@@ -65,11 +67,11 @@ BEGIN
         FROM new n WHERE t.task_flow_id = flow AND t.task_exec_seq = n.task_exec_seq)
     INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, task_priority, parameters, inputs, registered_ts, name, program, limits, options, rank,
             attempt, result, started_ts, finished_ts, outcome, error, run_after, gate, claim_id)
-        SELECT flow, n.task_exec_seq, coalesce(n.parents[1], -1), pinned.task_id, n.task_seq, CASE WHEN n.kept THEN n.status ELSE 0 END, pinned.task_priority, n.parameters, n.inputs,
+        SELECT flow, n.task_exec_seq, coalesce(n.parents[1], -1), pinned.task_id, n.task_seq, CASE WHEN n.kept THEN n.status ELSE 0 END, pinned.task_priority, CASE WHEN n.kept THEN n.own_parameters ELSE n.parameters END, n.inputs,
             coalesce(n.registered_ts, clock_timestamp()), n.name, n.program, n.limits, n.options, -n.depth, coalesce(n.attempt, 0),
             CASE WHEN n.kept THEN n.result END, CASE WHEN n.kept THEN n.started_ts END, CASE WHEN n.kept THEN n.finished_ts END,
             CASE WHEN n.kept THEN n.outcome END, CASE WHEN n.kept THEN n.error END, n.run_after, NULL, NULL
-        FROM new n WHERE n.task_exec_seq NOT IN (SELECT o.task_exec_seq FROM old o);
+        FROM new n WHERE n.task_exec_seq NOT IN (SELECT t.task_exec_seq FROM kr_task_stat t WHERE t.task_flow_id = flow);
     DELETE FROM kr_task_edge e WHERE e.task_flow_id = flow;
     INSERT INTO kr_task_edge (task_flow_id, parent_seq, task_exec_seq, by_hand)
         SELECT flow, p, n.task_exec_seq, false FROM kr_step n CROSS JOIN unnest(n.parents) p WHERE n.task_id = pinned.task_id AND n.revision = latest;

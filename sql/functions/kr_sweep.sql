@@ -55,17 +55,22 @@ BEGIN
     END IF;
 END $$;
 
--- Cancel what is unfinished of flows whose time is over. What a session has locked is left for the next time.
+-- Cancel what is unfinished of flows whose time is over, each in a subtransaction of its own: one on which a user's trigger or constraint raises
+-- may not keep the sweep from the others; it is tried again in a minute. What a session has locked is left for the next time.
 CREATE OR REPLACE FUNCTION kr_end_overdue_flows(now_ timestamptz) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    overdue text[] := ARRAY(SELECT f.task_flow_id FROM kr_flow_stat f WHERE f.deadline_ts <= now_ ORDER BY f.deadline_ts LIMIT 100 FOR UPDATE SKIP LOCKED);
+    overdue text;
 BEGIN
-    IF overdue = '{}' THEN
-        RETURN;
-    END IF;
-    -- as a hand would: the triggers do the rest
-    UPDATE kr_task_stat t SET exec_status = 9, outcome = 'cancelled', error = jsonb_build_object('type', 'FlowTimeout', 'message', 'the flow did not end within the timeout of its workflow')
-        WHERE t.ctid = ANY (ARRAY(SELECT o.ctid FROM kr_task_stat o WHERE o.task_flow_id = ANY (overdue) AND o.exec_status NOT IN (3, 9) FOR UPDATE SKIP LOCKED));
-    UPDATE kr_flow_stat f SET deadline_ts = NULL WHERE f.task_flow_id = ANY (overdue) AND NOT EXISTS (
-        SELECT FROM kr_task_stat t WHERE t.task_flow_id = f.task_flow_id AND t.exec_status NOT IN (3, 9));
+    FOR overdue IN SELECT f.task_flow_id FROM kr_flow_stat f WHERE f.deadline_ts <= now_ ORDER BY f.deadline_ts LIMIT 100 FOR UPDATE SKIP LOCKED LOOP
+        BEGIN
+            -- as a hand would: the triggers do the rest
+            UPDATE kr_task_stat t SET exec_status = 9, outcome = 'cancelled',
+                    error = jsonb_build_object('type', 'FlowTimeout', 'message', 'the flow did not end within the timeout of its workflow')
+                WHERE t.ctid = ANY (ARRAY(SELECT o.ctid FROM kr_task_stat o WHERE o.task_flow_id = overdue AND o.exec_status NOT IN (3, 9) FOR UPDATE SKIP LOCKED));
+            UPDATE kr_flow_stat f SET deadline_ts = NULL WHERE f.task_flow_id = overdue AND NOT EXISTS (
+                SELECT FROM kr_task_stat t WHERE t.task_flow_id = f.task_flow_id AND t.exec_status NOT IN (3, 9));
+        EXCEPTION WHEN OTHERS THEN
+            UPDATE kr_flow_stat f SET deadline_ts = now_ + interval '1 minute' WHERE f.task_flow_id = overdue;
+        END;
+    END LOOP;
 END $$;

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 from uuid import uuid4
@@ -12,10 +15,12 @@ import asyncpg
 import pytest
 
 from flower.core.errors import ConfigurationError, SchemaTooNew
+from flower.database import queries
 from flower.database.migrate import migrate, schema_state
-from flower.database.pool import Connection, connect
+from flower.database.pool import Connection, Pool, connect
 from flower.database.queries import Functions, Migration
-from flower.testing.databases import with_database
+from flower.testing.databases import Databases, with_database
+from tests.sql.engine import Engine
 
 ONE = Migration(1, "0001_tables", "CREATE TABLE thing (id integer PRIMARY KEY);")
 TWO = Migration(2, "0002_more", "ALTER TABLE thing ADD COLUMN more text; CREATE INDEX ON thing (more);")
@@ -177,3 +182,57 @@ async def test_a_role_that_may_only_use_a_migrated_database_passes_and_one_that_
 async def test_a_missing_database_is_a_sentence(server_url: str) -> None:
     with pytest.raises(ConfigurationError, match="has no database"):
         await migrate(with_database(server_url, "nowhere"))
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def git(*arguments: str) -> bytes:
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, check=True).stdout
+
+
+def earlier_schemas(folder: Path) -> list[Path]:
+    """Unpack the SQL as it was before each migration came, as far as this checkout knows its history and that SQL was ever released."""
+    try:
+        commits = git("log", "--diff-filter=A", "--format=%H", "--", "sql/migrations/*.sql").decode().split()
+    except (OSError, subprocess.CalledProcessError):
+        return []
+    found = []
+    for commit in commits:
+        there = folder / commit[:12]
+        there.mkdir()
+        try:
+            with tarfile.open(fileobj=io.BytesIO(git("archive", f"{commit}^", "sql"))) as archive:
+                archive.extractall(there, filter="data")
+        except subprocess.CalledProcessError:  # the first one, or a shallow clone
+            continue
+        if not (there / "sql/migrations").is_dir():
+            continue
+        known = {migration.name: migration.text for migration in queries.migrations()}
+        if all(known.get(migration.name) == migration.text for migration in queries.migrations(there / "sql/migrations")):
+            found.append(there / "sql")
+    return found
+
+
+@pytest.mark.timeout(120)
+async def test_every_earlier_schema_becomes_this_one_with_its_flows(databases: Databases, tmp_path: Path) -> None:
+    schemas = earlier_schemas(tmp_path)
+    if not schemas:
+        pytest.skip("this checkout has no history")
+    for schema in schemas:
+        url = await databases.make_empty()
+        await migrate(url, migrations=queries.migrations(schema / "migrations"), functions=queries.functions(schema / "functions"))
+        connection = await open_for_test(url)
+        await connection.execute("INSERT INTO ms_task_definition (task_id, task_seq, program) VALUES ('old', 1, 'Ok'), ('old', 2, 'Ok')")
+        flow = await connection.fetchval("SELECT flower_register('old')")
+
+        assert await migrate(url)
+
+        async with Pool(url, role="engine") as pool:
+            engine = await Engine(pool).enroll("Ok")
+            assert {claimed for claimed, _ in await engine.run_all()} == {flow}
+            await connection.execute("UPDATE ms_task_definition SET task_priority = 1")
+            await connection.fetchval("SELECT flower_rerun($1, '{\"from\": 1}')", flow)
+            assert len(await engine.run_all()) == 2
+        await connection.close()
+        await databases.drop(url)

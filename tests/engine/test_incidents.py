@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from flower import workflow
+from flower import Retry, workflow
 from flower.core.errors import UnknownIncident
 from flower.database.pool import Connection, Pool
 from flower.database.store import Store
 from flower.engine.notifier import Notifier, example, post
-from tests.engine.living import define, ended, insert, living, stands, start, until
+from tests.engine.living import define, ended, insert, living, stands, start, tried, until
 
 
 async def load(order: int = 0) -> None:
@@ -199,3 +199,23 @@ def test_a_timeout_of_a_workflow_is_a_number_of_seconds(timeout: Any) -> None:
 
         @workflow(timeout=timeout)
         def odd() -> None: ...
+
+
+async def test_an_overdue_flow_on_which_a_trigger_raises_keeps_the_sweep_from_nothing_else(connection: Connection, pool: Pool) -> None:
+    await connection.execute("""
+        CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+        CREATE TRIGGER aa_no BEFORE UPDATE ON kr_task_stat FOR EACH ROW WHEN (NEW.exec_status = 9) EXECUTE FUNCTION no();
+        INSERT INTO kr_worker (worker_id, host, pid, version, slots, programs, lease_until) VALUES (gen_random_uuid(), '', 1, '', 1, '{}', '-infinity');""")
+    await insert(connection, "load", flow="stubborn")
+    await connection.execute("INSERT INTO kr_flow_stat (task_flow_id, task_id, deadline_ts) VALUES ('stubborn', 'w', now() - interval '1 s')")
+
+    assert len((await Store(pool).workers.sweep()).lost) == 1
+
+
+async def test_a_wait_beyond_all_time_is_a_long_one(database_url: str, connection: Connection) -> None:
+    async def work() -> None:
+        raise Retry(after=1e15)
+
+    async with living(database_url, tried(work, attempts=2)):
+        await insert(connection, "work")
+        await until(lambda: connection.fetchval("SELECT run_after > now() + interval '50 years' FROM kr_task_stat"))

@@ -12,7 +12,7 @@ import pytest
 from flower.core.model import Outcome, Program
 from flower.core.status import Status, Why
 from flower.database.pool import Connection, Pool, connect
-from tests.sql.engine import Engine, define
+from tests.sql.engine import Engine, define, write
 from tests.sql.test_workflows import code, register
 
 DIAMOND = [
@@ -324,6 +324,80 @@ async def test_a_seq_as_a_number_and_a_name_as_a_text_are_told_apart(engine: Eng
     await do(connection, "rerun", flow, only=2 if name == "b" else "2")
 
     assert await finish_all(engine) == ["other" if name == "b" else "2"]
+
+
+async def test_a_task_that_waits_at_its_slot_does_not_start_before_its_parent_that_runs_again(engine: Engine, connection: Connection) -> None:
+    await define(connection, "rows", {"name": "a"}, {"name": "b"})
+    first, second = await register(connection, workflow="rows"), await register(connection, workflow="rows")
+    await engine.finish(*await engine.claim())
+    assert {claim.name for claim in (await engine.claim(0))} == set()
+
+    await do(connection, "rerun", first, **{"from": "a"})
+    await connection.execute("UPDATE kr_task_stat SET exec_status = 0 WHERE task_flow_id = $1 AND task_exec_seq = 1", second)  # by hand
+
+    assert (await engine.turn(slots=10)).claimed == ()  # no look yet
+    assert [claim.name for claim in await engine.claim()] == ["a", "a"]
+
+
+async def test_an_open_transaction_with_a_verb_on_rows_of_a_hand_stops_no_worker(pool: Pool, connection: Connection, database_url: str) -> None:
+    await write(connection, "hand", 1)
+    await write(connection, "other", 1)
+    other = await connect(database_url, role="test")
+    try:
+        async with other.transaction():
+            await do(other, "suspend", "hand")
+            engine = await Engine(pool).enroll("Ok")
+            assert {claim.flow_id for claim in await engine.claim()} >= {"other"}
+    finally:
+        await other.close()
+
+
+async def test_kept_results_keep_the_parameters_that_they_came_from_and_a_name_that_comes_twice_breaks_nothing(
+    engine: Engine, connection: Connection, flow: str
+) -> None:
+    await fail(engine, "join")
+    await do(connection, "rerun", flow, parameters={"url": "second"})
+    await fail(engine, "join")
+    await write(connection, flow, 9, name="join", status=3)
+    await code(connection, [*DIAMOND[:3], DIAMOND[3] | {"parameters": {}}], "two", parameters=TAKES)
+
+    plan = await do(connection, "rerun", flow, definition="latest")
+
+    assert json.loads(await connection.fetchval("SELECT parameters FROM kr_task_stat WHERE name = 'load'")) == {"url": "u"}
+    assert [task["name"] for task in plan["run"]] == ["join"]
+    assert await finish_all(engine) == ["join"]
+
+
+async def test_a_task_that_a_hand_has_stopped_is_not_run_by_a_plain_rerun(engine: Engine, connection: Connection, flow: str) -> None:
+    await connection.execute("UPDATE kr_task_stat SET exec_status = 2 WHERE name = 'load'")
+
+    assert "nothing of flow" in await refused(connection, "FL409", "rerun", flow)
+
+
+@pytest.mark.parametrize("parameters", ["[]", "5", "null"])
+async def test_odd_parameters_of_a_hand_are_passed_over(engine: Engine, connection: Connection, parameters: str) -> None:
+    await write(connection, "odd", 1, status=3, parameters=parameters, attempt=1)
+
+    assert "no task that runs again" in await refused(connection, "FL422", "rerun", "odd", parameters={"a": 1}, **{"from": 1})
+
+
+@pytest.mark.parametrize("seq", [1.0, "1.50", 1.5])
+async def test_a_seq_is_a_number_however_it_is_written(engine: Engine, connection: Connection, seq: object) -> None:
+    await write(connection, "odd", 1, status=3)
+    await write(connection, "odd", "1.50", status=3)
+
+    assert len((await do(connection, "rerun", "odd", only=seq))["run"]) == 1
+
+
+async def test_a_flow_that_is_called_like_a_workflow_takes_no_pause_from_it(engine: Engine, connection: Connection) -> None:
+    await define(connection, "w", {})
+    await write(connection, "w", 1)
+    await connection.execute("INSERT INTO ms_pause (task_id) VALUES ('w')")
+
+    assert "a workflow is called like" in await refused(connection, "FL409", "suspend", "w")
+    await refused(connection, "FL409", "resume", "w")
+    await do(connection, "cancel", "w")
+    assert await connection.fetchval("SELECT count(*) FROM ms_pause") == 1
 
 
 # Cancel, suspend, resume

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Literal, TypeAlias
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr
 from pydantic.alias_generators import to_camel
 
 from flower.core.model import Json
@@ -19,6 +19,9 @@ routes = web.RouteTableDef()
 
 _FLOW = "/api/flows/{flowId}"
 _TASK = "/api/flows/{flowId}/tasks/{step}"
+
+
+_Step: TypeAlias = StrictInt | StrictFloat | StrictStr
 
 
 class Said(BaseModel):
@@ -44,10 +47,10 @@ class HandedIn(Said):
 class Rerun(Said):
     """The body of `rerun`."""
 
-    from_: int | float | str | None = Field(
+    from_: _Step | None = Field(
         default=None, alias="from", description="the task to begin from, and all that depends on it: a seq as a number, a name as a text"
     )
-    only: int | float | str | None = Field(default=None, description="this task alone")
+    only: _Step | None = Field(default=None, description="this task alone")
     parameters: dict[str, Any] | None = Field(default=None, description="new values for parameters of the flow, for the tasks that run")
     definition: Literal["same", "latest"] = Field(default="same", description="latest: as the workflow is defined now")
     dry_run: bool = Field(default=False, description="only answer the plan")

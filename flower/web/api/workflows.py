@@ -91,7 +91,7 @@ class Written(BaseModel):
     parameters: dict[str, Taken] | None = Field(default=None, description='what a flow takes, {"name": {"schema": …, "default": …}}')
     result: Any = Field(default=None, description="what a flow results in; may hold references to steps")
     timeout: float | None = Field(
-        default=None, gt=0, allow_inf_nan=False, description="how many seconds a flow may take; what is left then is cancelled"
+        default=None, gt=0, le=1e9, allow_inf_nan=False, description="how many seconds a flow may take; what is left then is cancelled"
     )
     workflow: str | None = Field(default=None, description="said by GET, not read")
     revision: int | None = Field(default=None, description="said by GET, not read")
