@@ -10,7 +10,7 @@ from time import perf_counter
 
 import uvloop
 
-from bench import attack, definitions, engine, graphs, idle, latency, raw, registrations, report, resting, several, snapshot, start, volume
+from bench import attack, definitions, engine, graphs, idle, latency, raw, recovery, registrations, report, resting, several, snapshot, start, volume
 from bench.ground import Ground, fsync_seconds, prepared, session
 from bench.report import Figure, Machine
 
@@ -27,6 +27,7 @@ MEASUREMENTS: dict[str, Callable[[Ground], AsyncIterator[Figure]]] = {
     "latency": latency.measure,
     "registrations": registrations.measure,
     "definitions": definitions.measure,
+    "recovery": recovery.measure,
     "attack": attack.measure,
     "snapshot": snapshot.measure,
     "volume": volume.measure,

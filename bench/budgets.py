@@ -57,4 +57,7 @@ BUDGETS = {
     "typed": _most(20),
     "large flow": _most(50),
     "flow size": _least(0.9),
+    "talk": _least(0.6),
+    "incidents": _most(100),
+    "rerun": _most(1_000),
 }

@@ -20,6 +20,12 @@ async def noop() -> None:
 
 
 @task
+async def speak() -> None:
+    """Say a line."""
+    print("one line of a task, of ordinary length, with a number in it: 42")
+
+
+@task
 async def rest(seconds: float) -> None:
     """Wait, as for an answer from elsewhere."""
     await asyncio.sleep(seconds)

@@ -85,6 +85,20 @@ MUTANTS = {
         "",
         ("tests/sql/test_cycle.py",),
     ),
+    "parents": Mutant(
+        "the look at the parents in the claim",
+        "sql/functions/kr_claim.sql",
+        "AND (t.depends_task_exec_seq < 0 OR NOT EXISTS (",
+        "AND (true OR NOT EXISTS (",
+        ("tests/sql/test_verbs.py",),
+    ),
+    "attempt": Mutant(
+        "the attempt that is kept when a person sets a failed task aside",
+        "sql/functions/triggers.sql",
+        "old_.exec_status IN (1, 2)",
+        "old_.exec_status IN (1)",
+        ("tests/sql/test_verbs.py",),
+    ),
     "revise": Mutant(
         "the lock of a workflow while it is worked out",
         "sql/functions/kr_revise.sql",
