@@ -64,8 +64,12 @@ BEGIN
     END IF;
     UPDATE kr_flow_stat f SET deadline_ts = clock_timestamp() + make_interval(secs => (SELECT w.timeout FROM ms_workflow w WHERE w.task_id = f.task_id)) WHERE f.task_flow_id = flow;
     UPDATE kr_task_stat t SET exec_status = 0 WHERE t.task_flow_id = flow AND t.task_exec_seq = ANY (again) AND t.exec_status <> 0;
-    -- those that wait at a slot already wait for their parents again: nobody has looked
-    UPDATE kr_task_stat t SET gate = NULL, waits_seq = NULL, waits_for = NULL WHERE t.task_flow_id = flow AND t.task_exec_seq = ANY (again) AND t.exec_status = 0 AND t.gate <> 'dependencies';
+    -- those that wait at a slot already wait for their parents again: nobody has looked; they leave room in their limits
+    WITH moved AS (
+        UPDATE kr_task_stat t SET gate = NULL, waits_seq = NULL, waits_for = NULL
+        WHERE t.task_flow_id = flow AND t.task_exec_seq = ANY (again) AND t.exec_status = 0 AND t.gate <> 'dependencies' RETURNING t.limits)
+    INSERT INTO kr_recount (kind, name) SELECT DISTINCT 'limit', l FROM moved m CROSS JOIN unnest(m.limits) l;
+    PERFORM pg_notify('flower', '');
     RETURN kr_end_verb('rerun', flow, task.task_exec_seq, options, jsonb_build_object('run', plan -> 'run')) || plan;
 EXCEPTION
     WHEN lock_not_available THEN

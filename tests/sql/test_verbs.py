@@ -339,6 +339,20 @@ async def test_a_task_that_waits_at_its_slot_does_not_start_before_its_parent_th
     assert [claim.name for claim in await engine.claim()] == ["a", "a"]
 
 
+async def test_a_task_that_leaves_its_slot_for_its_parents_leaves_room_in_its_limit(engine: Engine, connection: Connection) -> None:
+    await connection.execute("INSERT INTO ms_limit VALUES ('l', 1)")
+    await define(connection, "rows", {"name": "a"}, {"name": "b", "limits": ["l"]})
+    flow = await register(connection, workflow="rows")
+    await engine.finish(await engine.one())
+    await engine.look()
+    await write(connection, "other", 1, limits=["l"])
+    assert [claim.flow_id for claim in await engine.claim(0)] == []
+
+    await do(connection, "rerun", flow, **{"from": "a"})
+
+    assert {claim.flow_id for claim in await engine.claim()} == {flow, "other"}
+
+
 async def test_an_open_transaction_with_a_verb_on_rows_of_a_hand_stops_no_worker(pool: Pool, connection: Connection, database_url: str) -> None:
     await write(connection, "hand", 1)
     await write(connection, "other", 1)
