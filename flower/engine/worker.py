@@ -23,10 +23,10 @@ from flower.database.listener import Listener
 from flower.database.pool import Pool
 from flower.database.store import Store
 from flower.database.store.workers import Worker
-from flower.engine.backoff import Backoff
 from flower.engine.dispatcher import Dispatcher, lanes
 from flower.engine.heartbeat import Heartbeat, Lease
 from flower.engine.notifier import Notifier
+from flower.engine.pauses import Pauses
 from flower.engine.runner import Runner
 from flower.engine.stopping import Stop
 from flower.engine.transactions import Transactions
@@ -125,7 +125,7 @@ class Life:
             await self._pool.close()
 
     async def _enroll(self, stop: Stop) -> bool:
-        plan, backoff = self._plan, Backoff(longest_seconds=5)
+        plan, pauses = self._plan, Pauses(longest_seconds=5)
         programs = plan.registry.programs()
         worker = Worker(self.worker_id, socket.gethostname(), os.getpid(), _version(), plan.slots, plan.registry.names(), None)
         while not stop.asked.is_set():
@@ -133,7 +133,7 @@ class Life:
                 await self._store.workers.enroll(worker, programs, plan.lease.seconds)
             except DatabaseLost as error:
                 _log.warning("worker.waits_for_database", message=str(error))
-                await backoff.pause()
+                await pauses.pause()
             else:
                 self._enrolled = True
                 _log.info("worker.began", worker=str(self.worker_id), slots=plan.slots, programs=len(programs))

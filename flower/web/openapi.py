@@ -38,6 +38,10 @@ def _object(**properties: Json) -> Json:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
+def _with_some(schema: Json, **optional: Json) -> Json:
+    return {**schema, "properties": schema["properties"] | optional}
+
+
 def _array(items: Json) -> Json:
     return {"type": "array", "items": items}
 
@@ -46,6 +50,7 @@ def _list_of(name: str) -> Json:
     return _object(items=_array(_ref(name)), next=_TEXT_OR_NULL | {"description": "what to send as `after` for the next part"})
 
 
+_NAMES, _IF_PLANNED = _array(_TEXT), {"const": True, "description": "where this is only the plan"}
 _ERRORS = _array(_object(path=_TEXT, message=_TEXT))
 _FLOW = {
     "flowId": _TEXT,
@@ -112,7 +117,32 @@ SCHEMAS: dict[str, Json] = {
         known=_YES_OR_NO | {"description": "a live worker has this program"},
         place=_TEXT_OR_NULL | {"description": "file and line of the call, if Python wrote it"},
     ),
-    "Done": {"type": "object", "properties": {"flowId": _TEXT, "seq": _NUMBER}, "required": ["flowId"]},
+    "Done": _object(flowId=_TEXT),
+    "DoneToTask": _object(flowId=_TEXT, seq=_NUMBER, name=_TEXT),
+    "Cancelled": _object(flowId=_TEXT, cancelled=_array(_NUMBER) | {"description": "the seqs that are ignored now"}),
+    "Ignored": _with_some(
+        _object(
+            flowId=_TEXT,
+            seq=_NUMBER,
+            name=_TEXT,
+            runs=_NAMES | {"description": "what runs in turn"},
+            ignored=_NAMES | {"description": "what is ignored in turn, for want of data"},
+        ),
+        dryRun=_IF_PLANNED,
+    ),
+    "RunsAgain": _with_some(
+        _object(
+            flowId=_TEXT,
+            version=_TEXT | {"description": "of the flow before it: what to send as `ifUnchanged`"},
+            run=_array(_object(seq=_NUMBER, name=_TEXT, was=_TEXT | {"description": "its status and outcome, or new"})),
+            reused=_array(_object(seq=_NUMBER, name=_TEXT, finishedAt=_TIME, ageSeconds=_NUMBER)),
+            changed=_NAMES | {"description": "whose definition has changed since"},
+            gone=_NAMES | {"description": "what the latest definition has no longer"},
+        ),
+        seq=_NUMBER | {"description": "of the task in `from` or `only`"},
+        running=_NAMES | {"description": "what runs at this moment, and is taken away"},
+        dryRun=_IF_PLANNED,
+    ),
     "Incident": _object(
         id=_TEXT,
         program=_TEXT_OR_NULL,
@@ -150,8 +180,11 @@ ANSWERS = {
     "/api/flows/{flowId}/logs": "LogLineList",
     "/api/flows/{flowId}/audit": "DeedList",
     "/api/flows/{flowId}/tasks/{step}/logs": "LogLineList",
-    **{f"/api/flows/{{flowId}}/{verb}": "Done" for verb in ("rerun", "cancel", "suspend", "resume")},
-    **{f"/api/flows/{{flowId}}/tasks/{{step}}/{verb}": "Done" for verb in ("ignore", "complete", "retry")},
+    "/api/flows/{flowId}/rerun": "RunsAgain",
+    "/api/flows/{flowId}/cancel": "Cancelled",
+    **{f"/api/flows/{{flowId}}/{verb}": "Done" for verb in ("suspend", "resume")},
+    "/api/flows/{flowId}/tasks/{step}/ignore": "Ignored",
+    **{f"/api/flows/{{flowId}}/tasks/{{step}}/{verb}": "DoneToTask" for verb in ("complete", "retry")},
     "/api/incidents": "IncidentList",
     "/api/workflows": "WorkflowList",
     "/api/workflows/{workflow}": "Workflow",

@@ -9,6 +9,7 @@ import pytest
 from flower.core.model import Outcome
 from flower.core.status import Status, Why
 from flower.database.pool import Connection, Pool
+from flower.web.openapi import SCHEMAS
 from tests.sql.engine import Engine
 from tests.sql.test_verbs import DIAMOND, TAKES, fail
 from tests.sql.test_workflows import code, register
@@ -29,13 +30,25 @@ async def flow(connection: Connection, engine: Engine) -> str:
     return await register(connection)
 
 
+def fits(value: Any, schema: dict[str, Any]) -> None:
+    if "properties" in schema:
+        assert set(schema["required"]) <= set(value) <= set(schema["properties"]), value
+        for name, part in value.items():
+            fits(part, schema["properties"][name])
+    elif "items" in schema:
+        for item in value:
+            fits(item, schema["items"])
+
+
 async def test_a_failed_flow_is_planned_rerun_and_audited(served: Client, engine: Engine, connection: Connection, flow: str) -> None:
     await fail(engine, "left")
 
     status, plan = await post(served, f"/api/flows/{flow}/rerun", json={"dryRun": True})
     assert (status, [task["name"] for task in plan["run"]]) == (200, ["left", "join"])
+    fits(plan, SCHEMAS["RunsAgain"])
     status, done = await post(served, f"/api/flows/{flow}/rerun", json={"ifUnchanged": plan["version"], "from": 2, "reason": "mended"})
 
+    fits(done, SCHEMAS["RunsAgain"])
     assert (status, [task["name"] for task in done["run"]]) == (200, ["left", "join"])
     (audit,) = await connection.fetch("SELECT verb, who, reason FROM kr_audit")
     assert tuple(audit) == ("rerun", "http, on this machine", "mended")
@@ -47,13 +60,17 @@ async def test_every_verb_without_a_body(served: Client, engine: Engine, flow: s
     claim = await engine.one()
     await engine.turn([Outcome(claim, Status.SUSPEND, Why.APPROVAL, '{"type": "Suspend", "message": "look"}')])
 
-    assert (await post(served, f"/api/flows/{flow}/suspend"))[0] == 200
-    assert (await post(served, f"/api/flows/{flow}/resume"))[0] == 200
-    assert (await post(served, f"/api/flows/{flow}/tasks/load/retry"))[0] == 200
-    assert (await post(served, f"/api/flows/{flow}/tasks/1/complete"))[1]["name"] == "load"
-    status, done = await post(served, f"/api/flows/{flow}/tasks/left/ignore")
-    assert (status, done["seq"], done["runs"]) == (200, 2, [])
-    assert (await post(served, f"/api/flows/{flow}/cancel"))[1]["cancelled"] == [3, 4]
+    for path, described, told in [
+        ("/suspend", "Done", {}),
+        ("/resume", "Done", {}),
+        ("/tasks/load/retry", "DoneToTask", {"seq": 1}),
+        ("/tasks/1/complete", "DoneToTask", {"name": "load"}),
+        ("/tasks/left/ignore", "Ignored", {"seq": 2, "runs": []}),
+        ("/cancel", "Cancelled", {"cancelled": [3, 4]}),
+    ]:
+        status, done = await post(served, f"/api/flows/{flow}{path}")
+        assert (status, done) == (200, done | told)
+        fits(done, SCHEMAS[described])
     assert (await get(served, f"/api/flows/{flow}"))[1]["status"] == "ignore"
 
 

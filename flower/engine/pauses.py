@@ -8,7 +8,7 @@ import random
 _FIRST_SECONDS = 0.1
 
 
-class Backoff:
+class Pauses:
     """Pauses that double from 0.1 s to *longest_seconds*, each shortened by chance."""
 
     def __init__(self, *, longest_seconds: float) -> None:
