@@ -35,6 +35,7 @@ _log, _standard = structlog.get_logger(), logging.getLogger("app")
 def heard() -> Iterator[None]:
     before = structlog.get_config()
     log.configure("warning", "json", heard="info")
+    structlog.configure(**(structlog.get_config() | {"cache_logger_on_first_use": False}))  # the engine's loggers live longer than this test
     yield
     structlog.configure(**before)
 

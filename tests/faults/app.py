@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import time
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-from flower import context, task
+from flower import Suspend, context, task
 from tests.faults.corpus import HOSTILE
 from tests.faults.ledger import VARIABLE, Ledger
 
@@ -49,6 +51,18 @@ async def bad_at_first() -> None:
     with _noting():
         if context().attempt == 1:
             raise ValueError("not the first time")
+
+
+@task
+async def remember(sees: dict[str, Any]) -> dict[str, Any]:
+    """Return a token, and the tokens of the parents that it was called with. Fails now and then, or asks a person."""
+    with _noting():
+        await asyncio.sleep(random.random() * 0.06)
+        if (dice := random.random()) < 0.12:
+            raise ValueError("the dice said so")
+        if dice < 0.16:
+            raise Suspend("a person is asked")
+        return {"token": uuid4().hex, "saw": {seq: seen and seen["token"] for seq, seen in sees.items()}}
 
 
 @task
