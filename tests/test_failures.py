@@ -67,7 +67,7 @@ def test_the_commands_of_the_page_work_as_they_stand(short_folder: Path) -> None
         closed.touch()
         start(terminal)
         shows(terminal, "Also suspended")
-        assert terminal.run(many) == "1 flows, 5 tasks would run\n"
+        assert terminal.run(many) == "would run: 1 flow, 5 tasks\n"
 
         plan, ignore = typed(3)
         assert terminal.run(plan) == "extract-north would be ignored; ignored in turn: clean\n"
@@ -79,7 +79,7 @@ def test_the_commands_of_the_page_work_as_they_stand(short_folder: Path) -> None
         suspend, resume, cancel = typed(5)
         assert "nothing new of flow" in terminal.run(suspend)
         assert "goes on" in terminal.run(resume)
-        assert terminal.run(cancel) == "cancelled: 1 tasks will not run\n"
+        assert terminal.run(cancel) == "cancelled: 1 task will not run\n"
 
         (audit,) = re.findall(r"```sql\n(.*?)```", PARTS[5], flags=re.DOTALL)
         assert [line.split("|")[1:] for line in terminal.query(audit).splitlines()][1][:2] == ["ignore", "1"]

@@ -46,6 +46,11 @@ def number(seq: Decimal) -> str:
     return f"{seq.normalize():f}" if seq.is_finite() else str(seq)
 
 
+def counted(count: int, what: str) -> str:
+    """Return `1 flow`, `2 flows`."""
+    return f"{count} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 def short(value: Json, width: int = 60) -> str:
     """Return *value* as JSON on one line of at most *width* characters, secrets masked; nothing for None."""
     if value is None:

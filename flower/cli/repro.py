@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +38,8 @@ def repro(
     task, place = run(find())
     if task.program is None or place is None:
         raise UsageError(f"no worker has ever said where the program {task.program!r} stands")
+    if task.attempt == 0:
+        raise UsageError(f"{task.name} of flow {task.flow_id} has not run yet: there is no call of it to repeat")
     file = output or Path(f"test_{_word(task.name)}_{_word(task.flow_id)[:8]}.py")
     try:
         with file.open("x", encoding="utf-8") as opened_file:
@@ -55,7 +58,7 @@ def test_file(task: Task, module: str) -> str:
     told = escape(f"{task.name}, attempt {task.attempt} of flow {task.flow_id} of {task.workflow}: {became}").replace("\\", "\\\\").replace('"', "'")
     return f'''"""{told[:500]}
 
-Written by `python -m flower repro {number(task.seq)}`: change what it expects once it is mended.
+Written by `python -m flower repro {escape(shlex.quote(task.flow_id))} {number(task.seq)}`: change what it expects once it is mended.
 """
 
 import json

@@ -55,7 +55,7 @@ def print_flow(flow: Flow, tasks: Sequence[Task], said: Sequence[str] = (), deed
         return
     failing = failing_of(tasks)
     typer.echo(f"flow {escape(flow.flow_id)} of workflow {escape(flow.workflow)}: {status_of(flow)}{_when(flow)}{_revision(flow)}")
-    if flow.suspended is not None and not flow.is_over:
+    if flow.suspended is not None and flow.status not in {Status.FINISH, Status.IGNORE}:
         typer.echo(f"suspended at {local(flow.suspended.at)}: nothing new of it starts" + _because(flow.suspended.reason))
     for deed in deeds[-_LAST_DEEDS:]:
         step = "" if deed.seq is None else f" {number(deed.seq)}"
@@ -64,8 +64,7 @@ def print_flow(flow: Flow, tasks: Sequence[Task], said: Sequence[str] = (), deed
         _print_failing(failing, said, others=[task for task in tasks if task.is_fault and task is not failing])
     for task in tasks:
         if task.status == Status.SUSPEND and not task.is_fault:
-            told = _told(task)
-            typer.echo(f"\nTask {number(task.seq)} ({escape(task.name)}) waits for a person" + (f": {told}" if told else ""))
+            _print_asking(task)
     for task in tasks:
         if task.notice is not None:
             typer.echo(f"\nTask {number(task.seq)} ({escape(task.name)}), attempt {task.attempt}: {_noticed(task)}")
@@ -101,6 +100,14 @@ def _print_failing(task: Task, said: Sequence[str], others: Sequence[Task]) -> N
             typer.echo(f"  {'':<{width}}  {line}".rstrip())
     if others:
         typer.echo(f"\nAlso suspended: {', '.join(f'{number(task.seq)} ({escape(task.name)}) {task.outcome}' for task in others)}")
+
+
+def _print_asking(task: Task) -> None:
+    told, place = _told(task), f"{escape(shlex.quote(task.flow_id))} {number(task.seq)}"
+    typer.echo(f"\nTask {number(task.seq)} ({escape(task.name)}) waits for a person" + (f": {told}" if told else ""))
+    typer.echo(f"  hand in      python -m flower complete {place} --result '…' --reason …")
+    typer.echo(f"  or skip it   python -m flower ignore {place} --reason …")
+    typer.echo(f"  or run it    python -m flower retry {place}")
 
 
 def _failure(task: Task, said: Sequence[str]) -> Iterator[tuple[str, str]]:

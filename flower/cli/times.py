@@ -41,7 +41,10 @@ def read_past(text: str, now: datetime) -> datetime:
     text = text.strip()
     if text.startswith("-") and _FROM_NOW.fullmatch(f"+{text[1:]}"):
         return now - (read_moment(f"+{text[1:]}", now) - now)
-    moment = read_moment(text, now)
+    try:
+        moment = read_moment(text, now)
+    except ValueError as error:
+        raise ValueError(str(error).replace("+10m", "-10m")) from None
     return moment - timedelta(days=1) if moment > now and _CLOCK.fullmatch(text) else moment
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from flower.cli.options import AsJson, Database, FlowReference, read_json, read_parameters
-from flower.cli.output import console, print_json, say
+from flower.cli.output import console, counted, print_json, say
 from flower.cli.surroundings import opened, run
 from flower.cli.times import duration, read_past
 from flower.core.errors import FlowerError
@@ -60,7 +61,7 @@ def rerun(  # noqa: PLR0913 - the options that product.md promises
         cancelRunning=cancel_running or None,
     )
     if (flow is not None) + all_ + (incident is not None) != 1:
-        raise typer.BadParameter("name a flow, or say --all or --incident", param_hint="FLOW")
+        raise typer.BadParameter("name a flow, or say --all or --incident: one of them", param_hint="FLOW")
     if flow is None:
         raise typer.Exit(run(_rerun_many(options, incident, status or "failed", workflow, _moment(since), database, as_json=as_json)))
     if status or workflow or since:
@@ -69,13 +70,14 @@ def rerun(  # noqa: PLR0913 - the options that product.md promises
     if as_json:
         print_json(plan)
     else:
-        _print_plan(plan, dry_run=dry_run)
+        _print_plan(plan, options, param or [])
 
 
 def cancel(flow: FlowReference, *, reason: Reason = None, database: Database = None, as_json: AsJson = False) -> None:
     """Make everything unfinished of a flow ignored; what runs is told to stop."""
     done = _do(flow, database, lambda store, flow_id: store.verbs.cancel(flow_id, _options(reason)))
-    _tell(done, as_json=as_json, text=f"cancelled: {len(done['cancelled'])} tasks will not run")
+    resumed = "; the flow is not suspended any more" if done["resumed"] else ""
+    _tell(done, as_json=as_json, text=f"cancelled: {counted(len(done['cancelled']), 'task')} will not run{resumed}")
 
 
 def suspend(flow: FlowReference, *, reason: Reason = None, database: Database = None, as_json: AsJson = False) -> None:
@@ -148,19 +150,37 @@ def _tell(done: Json, text: str, *, as_json: bool) -> None:
         typer.echo(escape(text))
 
 
-def _print_plan(plan: Json, *, dry_run: bool) -> None:
+def _print_plan(plan: Json, options: Json, param: list[str]) -> None:
+    dry_run = "dryRun" in options
     typer.echo(f"flow {escape(plan['flowId'])}: {'would run' if dry_run else 'runs again'}: {_names(plan['run'])}")
     if plan["reused"]:
         reused = (f"{escape(task['name'])} ({duration(task['ageSeconds'])} old)" for task in plan["reused"])
         typer.echo(f"reused: {', '.join(reused)}")
-    if plan["changed"]:
+    if plan["changed"] and options["definition"] == "same":
         typer.echo(f"defined in another way since: {', '.join(map(escape, plan['changed']))} (--definition latest takes that)")
     if plan["gone"]:
         typer.echo(f"{'would go' if dry_run else 'gone'}, with what is known of them: {', '.join(map(escape, plan['gone']))}")
     if dry_run and plan.get("running"):
         typer.echo(f"runs at this moment: {', '.join(map(escape, plan['running']))} (--cancel-running takes it away)")
+    if plan.get("suspended"):
+        typer.echo(f"the flow is suspended: nothing of it starts before python -m flower resume {escape(shlex.quote(plan['flowId']))}")
     if dry_run:
-        typer.echo(f"do exactly this with: --if-unchanged {plan['version']}")
+        typer.echo(f"do exactly this with: {escape(_command(plan, options, param))}")
+
+
+def _command(plan: Json, options: Json, param: list[str]) -> str:
+    """Return the command line that carries out *plan*, which was made with *options*."""
+    words = ["python", "-m", "flower", "rerun", plan["flowId"]]
+    for name, option in (("from", "--from"), ("only", "--only")):
+        if name in options:
+            words += [option, str(options[name])]
+    for pair in param:
+        words += ["--param", pair]
+    if options["definition"] != "same":
+        words += ["--definition", options["definition"]]
+    if "cancelRunning" in options or plan.get("running"):
+        words.append("--cancel-running")
+    return shlex.join([*words, "--if-unchanged", plan["version"]])
 
 
 def _names(tasks: list[Json]) -> str:
@@ -192,9 +212,7 @@ async def _rerun_many(
         else:
             chosen = [flow_id async for flow_id in _all(store, status, workflow, since)]
         if "dryRun" in options:
-            tasks = [len((await store.verbs.rerun(flow_id, options))["run"]) for flow_id in chosen]
-            _tell({"flows": len(chosen), "tasks": sum(tasks), "dryRun": True}, f"{len(chosen)} flows, {sum(tasks)} tasks would run", as_json=as_json)
-            return 0
+            return await _plan_many(store, chosen, options, as_json=as_json)
         refused = 0
         for flow_id in track(chosen, description="rerun", transient=True, console=console(on_stderr=True)):
             try:
@@ -202,9 +220,22 @@ async def _rerun_many(
             except FlowerError as error:
                 refused += 1
                 say(escape(f"{flow_id}: {error}"))
-        told = f"{len(chosen) - refused} flows run again" + (f", {refused} were refused" if refused else "")
+        told = f"run again: {counted(len(chosen) - refused, 'flow')}" + (f"; refused: {refused}" if refused else "")
         _tell({"flows": len(chosen) - refused, "refused": refused}, told, as_json=as_json)
         return 1 if refused else 0
+
+
+async def _plan_many(store: Store, chosen: list[str], options: dict[str, Json], *, as_json: bool) -> int:
+    tasks, refused = [], 0
+    for flow_id in chosen:
+        try:
+            tasks.append(len((await store.verbs.rerun(flow_id, options))["run"]))
+        except FlowerError as error:
+            refused += 1
+            say(escape(f"{flow_id}: {error}"))
+    told = f"would run: {counted(len(tasks), 'flow')}, {counted(sum(tasks), 'task')}" + (f"; would be refused: {refused}" if refused else "")
+    _tell({"flows": len(tasks), "tasks": sum(tasks), "refused": refused, "dryRun": True}, told, as_json=as_json)
+    return 0
 
 
 async def _all(store: Store, status: str, workflow: str | None, since: datetime | None) -> AsyncIterator[str]:

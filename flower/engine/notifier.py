@@ -73,7 +73,8 @@ def example() -> Json:
 
 def _message(tiding: Tiding) -> Json:
     what: dict[str, Any] = mask(tiding.what)
-    text = f"{what.get('flows')} flows, {what.get('program')}: {what.get('type')}: {str(what.get('message'))[:_LONGEST_MESSAGE]}"
+    flows = "1 flow" if what.get("flows") == 1 else f"{what.get('flows')} flows"
+    text = f"{flows}, {what.get('program')}: {what.get('type')}: {str(what.get('message'))[:_LONGEST_MESSAGE]}"
     told = f"over: {text}" if tiding.event == "closed" else text
     return {
         "event": f"incident.{tiding.event}",

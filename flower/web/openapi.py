@@ -119,7 +119,7 @@ SCHEMAS: dict[str, Json] = {
     ),
     "Done": _object(flowId=_TEXT),
     "DoneToTask": _object(flowId=_TEXT, seq=_NUMBER, name=_TEXT),
-    "Cancelled": _object(flowId=_TEXT, cancelled=_array(_NUMBER) | {"description": "the seqs that are ignored now"}),
+    "Cancelled": _object(flowId=_TEXT, cancelled=_array(_NUMBER) | {"description": "the seqs that are ignored now"}, resumed=_YES_OR_NO),
     "Ignored": _with_some(
         _object(
             flowId=_TEXT,
@@ -140,6 +140,7 @@ SCHEMAS: dict[str, Json] = {
             gone=_NAMES | {"description": "what the latest definition has no longer"},
         ),
         seq=_NUMBER | {"description": "of the task in `from` or `only`"},
+        suspended={"const": True, "description": "where nothing starts before the flow is resumed"},
         running=_NAMES | {"description": "what runs at this moment, and is taken away"},
         dryRun=_IF_PLANNED,
     ),

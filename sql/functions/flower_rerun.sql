@@ -2,10 +2,11 @@
 -- and all that depends on it, of a finished flow as well; with "only", that task alone. Results that are not run again are kept and reused.
 -- definition: same, or latest: the flow gets the latest revision of its workflow, and what that defines in another way runs.
 -- parameters: new values for parameters of the flow, for the tasks that run. dryRun: only answer the plan. ifUnchanged: the version of a plan;
--- refuse if the flow has moved on since. cancelRunning: take away what runs, and run it again; without it, refuse while something runs.
+-- refuse if the flow or its latest definition has moved on since, or this is another plan. cancelRunning: take away what runs, and run it again;
+-- without it, refuse while something runs.
 -- Answers the plan: version; run: [{seq, name, was}]; reused: [{seq, name, finishedAt, ageSeconds}]; changed: names of steps that the workflow
 -- defines in another way by now; gone: names of tasks that are there no more after that, with what is known of them; running: names of tasks
--- that run, if any.
+-- that run, if any; suspended: true if nothing will start before the flow is resumed.
 CREATE OR REPLACE FUNCTION flower_rerun(flow text, options jsonb DEFAULT '{}') RETURNS jsonb
 LANGUAGE plpgsql SET search_path FROM CURRENT SET lock_timeout = '1s' AS $$
 #variable_conflict use_variable
@@ -22,14 +23,17 @@ DECLARE
 BEGIN
     PERFORM kr_begin_verb(flow, options, '{from,only,parameters,dryRun,ifUnchanged,cancelRunning,definition}');
     PERFORM kr_check_rerun(options);
-    version := kr_version(flow);
+    version := concat_ws(' ', flow, kr_version(flow), '{"definition": "same"}' || options - '{dryRun,ifUnchanged,cancelRunning,reason,by}'::text[]);
     changed := kr_defined_otherwise(flow);
     SELECT jsonb_object_agg(kr_name(t), concat_ws(' ', kr_status_word(t.exec_status), t.outcome)) INTO was FROM kr_task_stat t WHERE t.task_flow_id = flow;
-    IF options ? 'ifUnchanged' AND options ->> 'ifUnchanged' <> version THEN
-        PERFORM kr_not_now(format('flow %s has moved on since that plan was made: make a new one', flow));
-    END IF;
     IF options ->> 'definition' = 'latest' THEN
         renewed := kr_repin(flow, options);
+        version := concat(version, (SELECT string_agg(s::text, ',' ORDER BY s.task_exec_seq) FROM kr_flow_stat f JOIN kr_step s ON s.task_id = f.task_id AND s.revision = f.revision
+            WHERE f.task_flow_id = flow));
+    END IF;
+    version := md5(version);
+    IF options ? 'ifUnchanged' AND options ->> 'ifUnchanged' <> version THEN
+        PERFORM kr_not_now(format('flow %s has moved on since that plan was made, or it was a plan with other options: make a new one', flow));
     END IF;
     IF options ?| '{from,only}' THEN
         task := kr_task_for(flow, coalesce(options ->> 'from', options ->> 'only'), by_name => jsonb_typeof(coalesce(options -> 'from', options -> 'only')) = 'string');
@@ -40,8 +44,8 @@ BEGIN
     ELSE
         again := ARRAY(SELECT t.task_exec_seq FROM kr_task_stat t WHERE t.task_flow_id = flow AND ((t.exec_status = 2 AND t.outcome IN ('failed', 'poison', 'invalid'))
             OR (t.exec_status = 9 AND t.outcome = 'cancelled')));
-        IF again || renewed = '{}' THEN
-            PERFORM kr_not_now(format('nothing of flow %s has failed or was cancelled: name the task to begin from (from)', flow));
+        IF again || renewed = '{}' AND NOT (options -> 'cancelRunning' = 'true' AND EXISTS (SELECT FROM kr_task_stat t WHERE t.task_flow_id = flow AND t.exec_status = 1)) THEN
+            PERFORM kr_not_now(format('nothing of flow %s has failed or was cancelled: name the task to begin from (from, or --from STEP)', flow));
         END IF;
     END IF;
     again := again || renewed;
@@ -50,12 +54,13 @@ BEGIN
     END IF;
     SELECT array_agg(kr_name(t) ORDER BY t.task_exec_seq) INTO running FROM kr_task_stat t WHERE t.task_flow_id = flow AND t.exec_status = 1;
     IF running IS NOT NULL AND options -> 'cancelRunning' IS DISTINCT FROM 'true' AND options -> 'dryRun' IS DISTINCT FROM 'true' THEN
-        PERFORM kr_not_now(format('%s of flow %s runs at this moment: wait for its end, or have it taken away (cancelRunning)', array_to_string(running[:5], ', '), flow));
+        PERFORM kr_not_now(format('%s of flow %s runs at this moment: wait for its end, or have it taken away (cancelRunning, or --cancel-running)', array_to_string(running[:5], ', '), flow));
     ELSIF running IS NOT NULL THEN
         again := again || ARRAY(SELECT t.task_exec_seq FROM kr_task_stat t WHERE t.task_flow_id = flow AND t.exec_status = 1 AND t.task_exec_seq <> ALL (again));
     END IF;
     SELECT coalesce(jsonb_agg(k ORDER BY k), '[]') INTO gone FROM jsonb_object_keys(was) k WHERE NOT EXISTS (SELECT FROM kr_task_stat t WHERE t.task_flow_id = flow AND kr_name(t) = k);
-    plan := jsonb_build_object('version', version, 'changed', changed, 'gone', gone) || kr_rerun_plan(flow, again, was) || CASE WHEN running IS NULL THEN '{}' ELSE jsonb_build_object('running', to_jsonb(running)) END;
+    plan := jsonb_build_object('version', version, 'changed', changed, 'gone', gone) || kr_rerun_plan(flow, again, was) || jsonb_strip_nulls(jsonb_build_object(
+        'running', to_jsonb(running), 'suspended', (SELECT true FROM ms_pause p WHERE p.task_id = flow)));
     IF options ? 'parameters' THEN
         PERFORM kr_change_parameters(flow, again, options -> 'parameters');
     END IF;
@@ -83,6 +88,8 @@ CREATE OR REPLACE FUNCTION kr_check_rerun(options jsonb) RETURNS void LANGUAGE p
 BEGIN
     IF options ?& '{from,only}' THEN
         PERFORM kr_refuse('only', 'stands in place of from, not beside it');
+    ELSIF options ? 'only' AND options ->> 'definition' = 'latest' THEN
+        PERFORM kr_refuse('only', 'cannot stand beside the latest definition: whatever that defines in another way runs, too');
     ELSIF jsonb_typeof(coalesce(options -> 'from', options -> 'only')) NOT IN ('string', 'number') THEN
         PERFORM kr_refuse(CASE WHEN options ? 'from' THEN 'from' ELSE 'only' END, 'must be the seq of a task, a number, or its name, a text');
     ELSIF jsonb_typeof(options -> 'parameters') <> 'object' THEN
@@ -113,12 +120,17 @@ CREATE OR REPLACE FUNCTION kr_with_what_follows(flow text, seqs numeric[]) RETUR
     SELECT coalesce(array_agg(DISTINCT t.task_exec_seq), '{}') FROM down d JOIN kr_task_stat t ON t.task_flow_id = flow AND t.task_exec_seq = d.seq
 $$;
 
+-- A moment as the HTTP interface writes it.
+CREATE OR REPLACE FUNCTION kr_moment(ts timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT to_char(ts AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+$$;
+
 -- What runs, by what it was before, and what is reused.
 CREATE OR REPLACE FUNCTION kr_rerun_plan(flow text, again numeric[], was jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT jsonb_build_object(
         'run', coalesce(jsonb_agg(jsonb_build_object('seq', t.task_exec_seq, 'name', kr_name(t), 'was', coalesce(was ->> kr_name(t), 'new')) ORDER BY t.task_exec_seq)
             FILTER (WHERE a.seq IS NOT NULL), '[]'),
-        'reused', coalesce(jsonb_agg(jsonb_build_object('seq', t.task_exec_seq, 'name', kr_name(t), 'finishedAt', t.finished_ts,
+        'reused', coalesce(jsonb_agg(jsonb_build_object('seq', t.task_exec_seq, 'name', kr_name(t), 'finishedAt', kr_moment(t.finished_ts),
                 'ageSeconds', round(extract(epoch FROM clock_timestamp() - t.finished_ts))) ORDER BY t.task_exec_seq)
             FILTER (WHERE t.exec_status = 3 AND a.seq IS NULL), '[]'))
     FROM kr_task_stat t LEFT JOIN unnest(again) a (seq) ON a.seq = t.task_exec_seq WHERE t.task_flow_id = flow
@@ -158,6 +170,11 @@ BEGIN
         SELECT unnest(p.takes) UNION ALL SELECT jsonb_object_keys(CASE json_typeof(t.parameters) WHEN 'object' THEN t.parameters::jsonb ELSE '{}' END)) k (name) WHERE t.task_flow_id = flow AND t.task_exec_seq = ANY (again) AND k.name IS NOT NULL);
     SELECT jsonb_agg(kr_odd('parameters.' || k, 'no task that runs again takes a parameter of this name')) INTO odd
         FROM jsonb_object_keys(given) k WHERE k <> ALL (known);
+    PERFORM kr_refuse_all(odd);
+    SELECT jsonb_agg(DISTINCT m.odd) INTO odd FROM kr_task_stat t JOIN kr_agreed_program a ON a.program = t.program
+        CROSS JOIN LATERAL jsonb_each(kr_given_to(t.program, t.parameters::jsonb, t.inputs, NULL, given, known)) e
+        CROSS JOIN LATERAL (SELECT kr_misfit(a.accepts -> e.key, e.value, 'parameters.' || e.key) AS odd) m
+        WHERE t.task_flow_id = flow AND t.task_exec_seq = ANY (again) AND json_typeof(t.parameters) = 'object' AND a.accepts ? e.key AND m.odd IS NOT NULL;
     PERFORM kr_refuse_all(odd);
     UPDATE kr_task_stat t SET parameters = (t.parameters::jsonb || kr_given_to(t.program, t.parameters::jsonb, t.inputs, NULL, given, known))::json
         WHERE t.task_flow_id = flow AND t.task_exec_seq = ANY (again) AND json_typeof(t.parameters) = 'object';

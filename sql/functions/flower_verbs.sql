@@ -3,7 +3,8 @@
 -- Options of all: reason, by (who says so; kept in kr_audit). Refusals: FL404 no such flow or task, FL409 not in this state, FL422 wrong
 -- options. For no lock is waited longer than a second (FL409). Two at once: the second sees what the first has done.
 
--- Make everything unfinished of a flow ignored (cancelled). What runs is told to stop, and its late result is refused.
+-- Make everything unfinished of a flow ignored (cancelled). What runs is told to stop, and its late result is refused. resumed: whether the flow
+-- was suspended, which it is no more.
 CREATE OR REPLACE FUNCTION flower_cancel(flow text, options jsonb DEFAULT '{}') RETURNS jsonb
 LANGUAGE plpgsql SET search_path FROM CURRENT SET lock_timeout = '1s' AS $$
 #variable_conflict use_variable
@@ -19,7 +20,7 @@ BEGIN
         PERFORM kr_not_now(format('flow %s is over: nothing of it is left to cancel (rerun it, if it is to run again)', flow));
     END IF;
     DELETE FROM ms_pause p WHERE p.task_id = flow AND NOT EXISTS (SELECT FROM ms_task_definition d WHERE d.task_id = flow);
-    RETURN kr_end_verb('cancel', flow, NULL, options, jsonb_build_object('cancelled', coalesce(to_jsonb(gone), '[]')));
+    RETURN kr_end_verb('cancel', flow, NULL, options, jsonb_build_object('cancelled', coalesce(to_jsonb(gone), '[]'), 'resumed', FOUND));
 EXCEPTION WHEN lock_not_available THEN
     PERFORM kr_busy(flow);
 END $$;
@@ -35,7 +36,7 @@ BEGIN
     ELSIF EXISTS (SELECT FROM ms_task_definition d WHERE d.task_id = flow) THEN
         PERFORM kr_not_now(format('a workflow is called like flow %s, and would be paused with it', flow));
     END IF;
-    INSERT INTO ms_pause (task_id, reason) VALUES (flow, options ->> 'reason') ON CONFLICT (task_id) DO UPDATE SET reason = excluded.reason;
+    INSERT INTO ms_pause (task_id, reason) VALUES (flow, options ->> 'reason') ON CONFLICT (task_id) DO UPDATE SET reason = coalesce(excluded.reason, ms_pause.reason);
     RETURN kr_end_verb('suspend', flow, NULL, options, '{}');
 EXCEPTION WHEN lock_not_available THEN
     PERFORM kr_busy(flow);

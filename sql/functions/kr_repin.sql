@@ -21,7 +21,7 @@ BEGIN
     IF options -> 'cancelRunning' = 'true' THEN
         UPDATE kr_task_stat t SET exec_status = 0 WHERE t.task_flow_id = flow AND t.exec_status = 1;
     ELSIF EXISTS (SELECT FROM kr_task_stat t WHERE t.task_flow_id = flow AND t.exec_status = 1) THEN
-        PERFORM kr_not_now(format('something of flow %s runs at this moment: wait for its end, or have it taken away (cancelRunning)', flow));
+        PERFORM kr_not_now(format('something of flow %s runs at this moment: wait for its end, or have it taken away (cancelRunning, or --cancel-running)', flow));
     END IF;
     SELECT w.takes INTO taken FROM ms_workflow w WHERE w.task_id = pinned.task_id;
     given := coalesce(pinned.parameters, '{}');

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -86,12 +88,45 @@ def test_many_flows_that_fail_alike_are_one_incident_and_run_again_together(term
     assert (incident["program"], incident["type"]) == ("ask", "ConnectionError")
     assert "order" in terminal.run(".venv/bin/python -m flower incidents")
 
-    assert flower(terminal, "rerun", "--all", "--since", "-1h", "--dry-run").stdout == "3 flows, 6 tasks would run\n"
+    assert flower(terminal, "rerun", "--all", "--since", "-1h", "--dry-run").stdout == "would run: 3 flows, 6 tasks\n"
     assert said(terminal, "rerun", "--all", "--workflow", "nope") == {"flows": 0, "refused": 0}
     (terminal.folder / "open").touch()
-    assert flower(terminal, "rerun", "--incident", incident["id"][:6]).stdout == "3 flows run again\n"
+    assert flower(terminal, "rerun", "--incident", incident["id"][:6]).stdout == "run again: 3 flows\n"
     until(lambda: len(said(terminal, "flows", "--status", "approval")["items"]) == 3)
     assert said(terminal, "incidents")["items"] == []
+
+
+def test_the_command_under_a_plan_does_what_the_plan_says(terminal: Terminal) -> None:
+    (terminal.folder / "open").unlink(missing_ok=True)
+    flow = flower(terminal, "start", "orders").stdout.strip()
+    until(lambda: "suspend failed" in flower(terminal, "show", flow).stdout)
+    refused = flower(terminal, "repro", flow, "approve")
+    assert (refused.returncode, "has not run yet" in refused.stderr) == (1, True)
+
+    flower(terminal, "suspend", flow, "--reason", "vendor")
+    assert "nothing new of it starts (vendor)" in flower(terminal, "show", flow).stdout
+    planned = flower(terminal, "rerun", flow, "--from", "ask", "--param", "order=7", "--dry-run").stdout
+    (command,) = [line for line in planned.splitlines() if line.startswith("do exactly this with: ")]
+    done = flower(terminal, *shlex.split(command)[shlex.split(command).index("flower") + 1 :])
+
+    assert (done.returncode, f"before python -m flower resume {flow}" in done.stdout) == (0, True), done.stderr
+    assert said(terminal, "show", flow)["tasks"][0]["parameters"] == {"order": "7"}
+    assert flower(terminal, "cancel", flow).stdout == "cancelled: 2 tasks will not run; the flow is not suspended any more\n"
+
+
+def test_a_plan_for_many_says_which_would_be_refused(terminal: Terminal) -> None:
+    (terminal.folder / "open").unlink(missing_ok=True)
+    began = datetime.now(UTC).isoformat()
+    failed = flower(terminal, "start", "orders").stdout.strip()
+    until(lambda: "suspend failed" in flower(terminal, "show", failed).stdout)
+    (terminal.folder / "open").touch()
+    asking = flower(terminal, "start", "orders").stdout.strip()
+    until(lambda: "flower complete" in flower(terminal, "show", asking).stdout)
+
+    planned = flower(terminal, "rerun", "--all", "--status", "suspend", "--since", began, "--dry-run")
+
+    assert (planned.returncode, planned.stdout) == (0, "would run: 1 flow, 2 tasks; would be refused: 1\n")
+    assert asking in planned.stderr
 
 
 def test_an_approval_is_shown_answered_and_kept(terminal: Terminal) -> None:
@@ -120,7 +155,7 @@ def test_a_flow_that_is_suspended_says_so_and_goes_on(terminal: Terminal) -> Non
     assert flower(terminal, "resume", flow).returncode == 0
     assert flower(terminal, "retry", flow, "ask").stdout == "ask runs again\n"
     until(lambda: "finish" in flower(terminal, "show", flow).stdout)
-    assert flower(terminal, "cancel", flow).stdout == "cancelled: 1 tasks will not run\n"
+    assert flower(terminal, "cancel", flow).stdout == "cancelled: 1 task will not run\n"
 
 
 def test_what_a_task_says_is_followed_to_its_end(terminal: Terminal) -> None:

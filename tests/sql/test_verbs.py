@@ -123,9 +123,9 @@ async def test_a_plan_changes_nothing_and_its_version_carries_out_exactly_that(e
     assert (plan["dryRun"], [task["name"] for task in plan["run"]]) == (True, ["join"])
     assert plan["reused"][0]["ageSeconds"] >= 0
 
-    await do(connection, "rerun", flow, ifUnchanged=plan["version"], **{"from": 4})
+    await do(connection, "rerun", flow, ifUnchanged=plan["version"], parameters={"url": "v"}, **{"from": 4})
 
-    assert "moved on" in await refused(connection, "FL409", "rerun", flow, ifUnchanged=plan["version"], **{"from": 4})
+    assert "moved on" in await refused(connection, "FL409", "rerun", flow, ifUnchanged=plan["version"], parameters={"url": "v"}, **{"from": 4})
 
 
 async def test_new_values_for_parameters_reach_the_tasks_that_run(engine: Engine, connection: Connection, flow: str) -> None:
@@ -183,6 +183,7 @@ async def test_what_cannot_be_rerun_is_a_sentence_and_changes_nothing(engine: En
         {"dryRun": "true"},
         {"cancelRunning": 1},
         {"from": 1, "only": 2},
+        {"only": 2, "definition": "latest"},
         {"from": [1]},
         {"parameters": 1},
         {"definition": "newest"},
@@ -190,6 +191,48 @@ async def test_what_cannot_be_rerun_is_a_sentence_and_changes_nothing(engine: En
         {"reason": 7},
     ):
         await refused(connection, "FL422", "rerun", flow, **options)
+
+
+async def test_a_version_is_that_of_one_plan_and_of_no_other(engine: Engine, connection: Connection, flow: str) -> None:
+    other = await register(connection)
+    await finish_all(engine)
+    plan = await do(connection, "rerun", flow, dryRun=True, reason="to see", **{"from": "left"})
+
+    for options in ({"from": "right"}, {"only": "left"}, {"from": "left", "definition": "latest"}, {"from": "left", "parameters": {"url": "x"}}):
+        assert "other options" in await refused(connection, "FL409", "rerun", flow, ifUnchanged=plan["version"], **options)
+    assert "moved on" in await refused(connection, "FL409", "rerun", other, ifUnchanged=plan["version"], **{"from": "left"})
+
+    done = await do(connection, "rerun", flow, ifUnchanged=plan["version"], definition="same", cancelRunning=True, **{"from": "left"})
+    assert done["run"] == plan["run"]
+
+
+async def test_a_plan_by_the_latest_definition_is_refused_once_there_is_a_later_one(engine: Engine, connection: Connection, flow: str) -> None:
+    await fail(engine, "left")
+    await connection.execute("UPDATE ms_task_definition SET parameters = '{\"way\": 1}' WHERE task_seq = 3")
+    plan = await do(connection, "rerun", flow, dryRun=True, definition="latest")
+    await connection.execute("UPDATE ms_task_definition SET parameters = '{\"way\": 2}' WHERE task_seq = 3")
+
+    assert "moved on" in await refused(connection, "FL409", "rerun", flow, ifUnchanged=plan["version"], definition="latest")
+
+
+async def test_what_runs_is_taken_away_and_run_again_though_nothing_has_failed(engine: Engine, connection: Connection, flow: str) -> None:
+    await engine.one()
+
+    assert "--cancel-running" in await refused(connection, "FL409", "rerun", flow, **{"from": "load"})
+    done = await do(connection, "rerun", flow, cancelRunning=True)
+
+    assert ([task["name"] for task in done["run"]], done["running"]) == (["load"], ["load"])
+    assert [claim.name for claim in await engine.claim()] == ["load"]
+
+
+async def test_a_new_value_of_a_wrong_type_loses_no_result(pool: Pool, connection: Connection) -> None:
+    engine = await Engine(pool).enroll(Program("Ok", ("seconds",), (), {"seconds": {"type": "number"}}))
+    await define(connection, "w", {"parameters": '{"seconds": 1}'})
+    flow = await register(connection)
+    await finish_all(engine)
+
+    assert "number is wanted" in await refused(connection, "FL422", "rerun", flow, **{"from": 1, "parameters": {"seconds": "abc"}})
+    await do(connection, "rerun", flow, **{"from": 1, "parameters": {"seconds": "2"}})
 
 
 async def test_two_who_press_at_once_are_one_after_the_other_and_the_second_is_told(
@@ -467,7 +510,8 @@ async def test_of_a_suspended_flow_nothing_new_starts_not_even_another_attempt_a
     assert tuple(task) == ("pause", flow)
     (why,) = [item for item in await engine.store.flows.why(flow) if item.name == "load"]
     assert "vendor outage, still" in why.reason
-
+    await do(connection, "suspend", flow)  # once more, without a word: the reason stays
+    assert await connection.fetchval("SELECT reason FROM ms_pause") == "vendor outage, still"
     await do(connection, "resume", flow)
 
     assert [claim.name for claim in await engine.claim()] == ["load"]
@@ -476,11 +520,14 @@ async def test_of_a_suspended_flow_nothing_new_starts_not_even_another_attempt_a
 async def test_a_flow_that_is_cancelled_while_suspended_is_not_suspended_when_it_runs_again(
     engine: Engine, connection: Connection, flow: str
 ) -> None:
+    await fail(engine, "left")
     await do(connection, "suspend", flow)
-    await do(connection, "cancel", flow)
-    await do(connection, "rerun", flow)
+    assert (await do(connection, "rerun", flow, dryRun=True))["suspended"] is True
+    assert (await do(connection, "cancel", flow))["resumed"] is True
+    assert (await do(connection, "cancel", flow))["resumed"] is False
+    assert "suspended" not in await do(connection, "rerun", flow)
 
-    assert [claim.name for claim in await engine.claim()] == ["load"]
+    assert [claim.name for claim in await engine.claim()] == ["left"]
 
 
 # Skip, hand in, retry

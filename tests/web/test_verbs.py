@@ -46,7 +46,7 @@ async def test_a_failed_flow_is_planned_rerun_and_audited(served: Client, engine
     status, plan = await post(served, f"/api/flows/{flow}/rerun", json={"dryRun": True})
     assert (status, [task["name"] for task in plan["run"]]) == (200, ["left", "join"])
     fits(plan, SCHEMAS["RunsAgain"])
-    status, done = await post(served, f"/api/flows/{flow}/rerun", json={"ifUnchanged": plan["version"], "from": 2, "reason": "mended"})
+    status, done = await post(served, f"/api/flows/{flow}/rerun", json={"ifUnchanged": plan["version"], "reason": "mended"})
 
     fits(done, SCHEMAS["RunsAgain"])
     assert (status, [task["name"] for task in done["run"]]) == (200, ["left", "join"])
