@@ -15,6 +15,14 @@ BEGIN
     END IF;
     SELECT r.* INTO current_ FROM ms_workflow w JOIN ms_workflow_revision r ON r.task_id = w.task_id AND r.revision = w.revision WHERE w.task_id = workflow;
     IF current_.code_hash = hash THEN
+        -- the same, but perhaps a few lines further down: no other revision
+        UPDATE ms_task_definition d SET place = s.place FROM jsonb_to_recordset(definition -> 'steps') s (seq numeric, place text)
+            WHERE d.task_id = workflow AND d.task_seq = s.seq AND d.place IS DISTINCT FROM s.place;
+        IF FOUND THEN
+            UPDATE ms_workflow_revision r SET steps = kr_listed_steps(workflow) WHERE r.task_id = workflow AND r.revision = current_.revision;
+            UPDATE kr_step s SET place = d.place FROM ms_task_definition d
+                WHERE d.task_id = workflow AND s.task_id = workflow AND s.revision = current_.revision AND s.task_seq = d.task_seq;
+        END IF;
         RETURN 'current';
     ELSIF NOT forced AND hash IS NOT NULL AND current_.task_id IS NOT NULL THEN
         IF current_.code_hash IS NULL THEN

@@ -476,3 +476,18 @@ async def test_large_graphs_are_worked_out_in_a_moment_whatever_their_order(conn
     assert await code(connection, steps, None) == "written"
 
     assert time.perf_counter() - began < 5
+
+
+async def test_code_that_only_moved_is_the_same_revision_at_its_new_place(connection: Connection) -> None:
+    step = {"seq": 1, "name": "a", "program": "Ok", "parameters": {}}
+    await code(connection, [step | {"place": "app.py:8"}], "one", parameters={})
+    flow = await register(connection)
+
+    assert await code(connection, [step | {"place": "app.py:9"}], "one", parameters={}) == "current"
+
+    rows = await connection.fetch("SELECT revision, place FROM kr_step")
+    assert [tuple(row) for row in rows] == [(1, "app.py:9")]
+    assert await connection.fetchval("SELECT place FROM ms_task_definition WHERE task_id = 'w'") == "app.py:9"
+    await connection.execute("SELECT kr_revise('w')")
+    assert await connection.fetchval("SELECT revision FROM ms_workflow WHERE task_id = 'w'") == 1
+    assert await connection.fetchval("SELECT revision FROM kr_flow_stat WHERE task_flow_id = $1", flow) == 1
