@@ -98,7 +98,7 @@ BEGIN
     ELSIF octet_length(value::text) > 1048576 THEN
         PERFORM kr_refuse('result', format('has %s bytes of JSON, the limit is 1048576 (1 MiB): hand in a key or a path instead', octet_length(value::text)));
     ELSIF options -> 'checked' = 'true' THEN
-        SELECT kr_misfit(p.result, value, 'result') INTO odd FROM kr_program p WHERE p.program = task.program;
+        SELECT kr_misfit(p.result || '{"x-strict": true}', value, 'result') INTO odd FROM kr_program p WHERE p.program = task.program;
         PERFORM kr_refuse_all(CASE WHEN odd IS NOT NULL THEN jsonb_build_array(odd) END);
     END IF;
     UPDATE kr_task_stat t SET exec_status = 3, result = value WHERE t.task_flow_id = flow AND t.task_exec_seq = task.task_exec_seq;

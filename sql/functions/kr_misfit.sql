@@ -1,6 +1,7 @@
 -- Why a value does not fit a JSON schema, as {path, message}; NULL if it fits. Of the schema is read what type hints come to: type, enum, const,
 -- anyOf, items, prefixItems, properties, required, additionalProperties, and $ref into its own $defs (root: the schema as a whole).
--- A text where another type is wanted is read as JSON first, as a task reads it: the command line hands over texts. What is refused here no task
+-- A text where another type is wanted is read as JSON first, as a task reads it: the command line hands over texts; not if root says "x-strict",
+-- for what is kept as it is. What is refused here no task
 -- would take (tests/sql/test_types.py); what would take long to look at is let pass: deeper than six levels, one of more than ten choices, and
 -- the inside of what is larger than 16 KiB.
 CREATE OR REPLACE FUNCTION kr_misfit(schema jsonb, value jsonb, path text, root jsonb DEFAULT NULL, depth integer DEFAULT 0) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
@@ -11,6 +12,7 @@ DECLARE
     inner_ jsonb;
     odd    jsonb;
     part   record;
+    exact_ boolean := coalesce(root, schema) ? 'x-strict';
 BEGIN
     IF root IS NULL THEN
         root := schema;
@@ -33,9 +35,9 @@ BEGIN
             odd := coalesce(odd, part.odd);
         END LOOP;
         RETURN odd;
-    ELSIF kr_passes_as(schema, kind, value #>> '{}') THEN
+    ELSIF NOT exact_ AND kr_passes_as(schema, kind, value #>> '{}') THEN
         RETURN NULL;
-    ELSIF text_ IS NOT NULL AND wanted <> 'string' THEN
+    ELSIF NOT exact_ AND text_ IS NOT NULL AND wanted <> 'string' THEN
         inner_ := kr_as_json(text_);
         IF inner_ IS NULL OR (jsonb_typeof(inner_) = 'string' AND NOT kr_passes_as(schema, 'string', inner_ #>> '{}')) THEN
             RETURN kr_odd(path, format('%s is wanted, not the text %s', wanted, left(value::text, 100)));

@@ -16,12 +16,14 @@ from uuid import UUID
 
 import pytest
 from annotated_types import Ge
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, Json, SecretStr, WithJsonSchema
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, Json, SecretStr, ValidationError, WithJsonSchema
 
 from flower.core.model import Program
 from flower.database.pool import Connection, Pool
 from flower.sdk import hints
+from flower.sdk.results import converter
 from flower.sdk.task import Task, task
+from flower.sdk.values import Unwritable
 from tests.sql.engine import Engine, define
 from tests.sql.test_workflows import PLAIN, code, refusal, register
 
@@ -269,6 +271,34 @@ async def test_the_database_refuses_no_value_that_a_task_would_take(connection: 
     wrong = await connection.fetchval("""SELECT count(*) FROM unnest('{integer,boolean,array,object,number}'::text[]) kind
         WHERE kr_misfit(jsonb_build_object('type', kind), '"a"', 'v') IS NULL""")
     assert wrong == 0
+
+
+async def test_as_a_result_fits_whatever_a_function_may_return_and_no_text_that_would_be_something_else(connection: Connection) -> None:
+    cases = []
+    for hint in HINTS:
+        convert = converter(hint) or (lambda value: value)
+        for value in VALUES:
+            try:
+                returned = convert(hints.adapter(hint).validate_python(value))
+            except (ValidationError, Unwritable):
+                continue
+            if not isinstance(returned, float) or math.isfinite(returned):
+                cases.append((hint, hints.json_schema(hint), returned))
+    cases = [case for case in cases if "Infinity" not in str(json.dumps(case[2])) and "NaN" not in json.dumps(case[2])]
+    strict = "kr_misfit(schema || '{\"x-strict\": true}', value, 'v')"
+    rows = await connection.fetch(
+        f"SELECT n, {strict} AS odd FROM unnest($1::jsonb[], $2::jsonb[]) WITH ORDINALITY u (schema, value, n)",
+        [json.dumps(schema) for _, schema, _ in cases],
+        [json.dumps(value) for _, _, value in cases],
+    )
+
+    assert len(cases) > 600
+    assert [(cases[row["n"] - 1][0], cases[row["n"] - 1][2], row["odd"]) for row in rows if row["odd"] is not None] == []
+    for schema, value in [({"type": "boolean"}, "yes"), ({"type": "integer"}, "5"), (hints.json_schema(dict[str, bool]), {"ok": "true"})]:
+        odd = await connection.fetchval(
+            f"SELECT {strict} FROM (SELECT $1::jsonb AS schema, $2::jsonb AS value) one", json.dumps(schema), json.dumps(value)
+        )
+        assert "is wanted" in odd
 
 
 @pytest.mark.parametrize("value", ["[" * 20_000 + "]" * 20_000, '{"x": ' * 5_000 + "1" + "}" * 5_000])

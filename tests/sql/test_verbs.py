@@ -577,6 +577,7 @@ async def test_a_result_is_held_against_the_type_of_the_function_if_asked_to_and
     flow = await register(connection)
 
     assert "integer is wanted" in await refused(connection, "FL422", "complete", flow, "load", result="many", checked=True)
+    assert "integer is wanted" in await refused(connection, "FL422", "complete", flow, "load", result="5", checked=True)  # kept as it is
     assert "1 MiB" in await refused(connection, "FL422", "complete", flow, "load", result="x" * 1_100_000)
     await do(connection, "complete", flow, "load", result="many")
     assert await connection.fetchval("SELECT result FROM kr_task_stat WHERE name = 'load'") == '"many"'
