@@ -50,6 +50,13 @@ MUTANTS = {
         "",
         ("tests/database/test_listener.py",),
     ),
+    "downstream": Mutant(
+        "what follows a task that runs again",
+        "sql/functions/flower_rerun.sql",
+        "    IF NOT options ? 'only' THEN\n        again := kr_with_what_follows(flow, again);\n    END IF;\n",
+        "",
+        ("tests/sql/test_verbs.py", "tests/faults/test_verbs.py"),
+    ),
     "recount": Mutant(
         "the recount of those whose parent could not be locked",
         "sql/functions/kr_settle.sql",

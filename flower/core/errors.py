@@ -108,12 +108,17 @@ class UnknownTask(UsageError):
 
 
 class UnknownIncident(UsageError):
-    """No incident has this id, or several begin like it."""
+    """No incident that is not over has this id, or several (*candidates*) begin like it."""
 
     status = 404
 
-    def __init__(self, incident: str) -> None:
-        super().__init__(f"no incident {incident!r}, or several (list them: python -m flower incidents, or GET /api/incidents)")
+    def __init__(self, incident: str, candidates: Sequence[str] = ()) -> None:
+        told = (
+            f"several incidents begin with {incident!r}: {', '.join(candidates)}"
+            if candidates
+            else f"there is no incident {incident!r}, or it is over"
+        )
+        super().__init__(f"{told} (list them: python -m flower incidents, or GET /api/incidents)")
         self.incident = incident
 
 

@@ -74,8 +74,9 @@ async def test_failures_that_look_alike_are_one_incident(database_url: str, conn
     assert "test_incidents.py" in second.where
     assert await store.flows(second.id[:6]) == ("f1", "f2", "f33")
     for unknown in ("", "nope"):
-        with pytest.raises(UnknownIncident):
+        with pytest.raises(UnknownIncident, match=f"there is no incident '{unknown}', or it is over"):
             await store.flows(unknown)
+    assert "several incidents begin with '1': 1a, 1b (list them" in str(UnknownIncident("1", ["1a", "1b"]))
 
 
 async def test_an_incident_goes_with_the_last_of_its_tasks_and_an_approval_is_none(database_url: str, connection: Connection, pool: Pool) -> None:

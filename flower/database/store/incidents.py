@@ -35,8 +35,9 @@ class Incidents:
     async def flows(self, reference: str) -> tuple[str, ...]:
         """Return the flows with a suspended task of the incident whose id is, or begins like, *reference*. Raises UnknownIncident."""
         rows = await self._pool.fetch(query("incident_flows"), reference) if reference else ()
-        if len({row["fingerprint"] for row in rows}) != 1:
-            raise UnknownIncident(reference)
+        found = sorted({row["fingerprint"] for row in rows})
+        if len(found) != 1:
+            raise UnknownIncident(reference, found)
         return tuple(row["flow_id"] for row in rows)
 
     async def to_tell(self, most: int) -> tuple[Tiding, ...]:
