@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flower.cli.options import Database
-from flower.cli.output import number, short
+from flower.cli.output import short
 from flower.cli.surroundings import opened, run
 from flower.core.definition import LEFT_ALONE, Definition
 from flower.core.escape import escape
 from flower.core.references import references
+from flower.core.steps import number
 
 if TYPE_CHECKING:
     from flower.sdk.workflow import Workflow

@@ -15,11 +15,11 @@ from flower.cli.surroundings import opened, run
 from flower.cli.times import local
 from flower.core import shapes
 from flower.core.escape import escape
-from flower.core.model import LogLine, Task
+from flower.core.model import LogLine
 from flower.core.steps import find_task
 
 if TYPE_CHECKING:
-    from flower.database.store import Store
+    pass
 
 _PART = 5_000
 _LOOK_SECONDS = 0.5
@@ -72,8 +72,3 @@ def text(line: LogLine, name: str) -> str:
     level = "" if line.level == "info" else f"{line.level} "
     again = "" if line.attempt == 1 else f"#{line.attempt}"
     return escape(f"{local(line.at)} {name}{again}  {level}{line.message}", keep_lines=True)
-
-
-async def last_lines(store: Store, task: Task, count: int) -> list[str]:
-    """Return the last *count* lines of *task* for people."""
-    return [text(line, task.name) for line in await store.logs.last(task.flow_id, task.seq, limit=count)]

@@ -7,7 +7,6 @@ import os
 import shutil
 import sys
 from collections.abc import Collection, Sequence
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import typer
@@ -39,11 +38,6 @@ def print_json(value: Json, *, in_one_line: bool = False) -> None:
 def say(text: str) -> None:
     """Print *text* on stderr: what people should know and programs should not read."""
     typer.echo(text, err=True)
-
-
-def number(seq: Decimal) -> str:
-    """Return *seq* as people write it: `3`, `1.5`."""
-    return f"{seq.normalize():f}" if seq.is_finite() else str(seq)
 
 
 def counted(count: int, what: str) -> str:

@@ -11,13 +11,13 @@ from typing import Annotated
 import typer
 
 from flower.cli.options import Database, FlowReference
-from flower.cli.output import number, say
+from flower.cli.output import say
 from flower.cli.surroundings import opened, run
 from flower.core.errors import UsageError
 from flower.core.escape import escape
 from flower.core.masks import is_masked, mask
 from flower.core.model import Json, Task
-from flower.core.steps import find_task
+from flower.core.steps import find_task, number
 
 
 def repro(

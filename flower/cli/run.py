@@ -64,5 +64,5 @@ async def _run(workflow: str, parameters: dict[str, Json], database: str | None)
             if status == DONE:
                 print_json(await store.flows.result(registered.flow_id))
             else:
-                print_flow(flow, tasks, as_json=False)
+                print_flow(flow, tasks, await store.logs.before_failure(tasks), as_json=False)
             return status

@@ -2,56 +2,49 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import typer
 
-from flower.cli.logs import last_lines
+from flower.cli.logs import text
 from flower.cli.look import status_of
 from flower.cli.options import AsJson, Database, FlowReference
-from flower.cli.output import console, number, print_json, print_table, short
+from flower.cli.output import console, print_json, print_table, short
 from flower.cli.surroundings import opened, run
 from flower.cli.times import between, local
 from flower.core import shapes
 from flower.core.escape import escape
 from flower.core.masks import mask
-from flower.core.model import Deed, Flow, Json, Task
+from flower.core.model import Deed, Flow, Json, LogLine, Task
 from flower.core.status import Status, status_word
+from flower.core.steps import commands, failing_of, number
 
 _LONGEST_VALUE = 1000
-_LAST_LINES, _LAST_DEEDS = 10, 5
+_LAST_DEEDS = 5
 _FLEXIBLE = ("task", "program", "parameters", "result")
 
 
 def show(flow: FlowReference, *, database: Database = None, as_json: AsJson = False) -> None:
     """Show a flow: what failed and why, then all tasks."""
 
-    async def find() -> tuple[Flow, tuple[Task, ...], list[str], tuple[Deed, ...]]:
+    async def find() -> tuple[Flow, tuple[Task, ...], tuple[LogLine, ...], tuple[Deed, ...]]:
         async with opened(database) as store:
             flow_id = await store.flows.find(flow)
             tasks = await store.flows.tasks(flow_id)
-            failing = failing_of(tasks)
-            said = [] if failing is None else await last_lines(store, failing, _LAST_LINES)
-            return await store.flows.get(flow_id), tasks, said, await store.verbs.done(flow_id)
+            return await store.flows.get(flow_id), tasks, await store.logs.before_failure(tasks), await store.verbs.done(flow_id)
 
     found, tasks, said, deeds = run(find())
     print_flow(found, tasks, said, deeds, as_json=as_json)
 
 
-def failing_of(tasks: Sequence[Task]) -> Task | None:
-    """Return the first of *tasks* that went wrong."""
-    return next((task for task in tasks if task.is_fault), None)
-
-
-def print_flow(flow: Flow, tasks: Sequence[Task], said: Sequence[str] = (), deeds: Sequence[Deed] = (), *, as_json: bool) -> None:
+def print_flow(flow: Flow, tasks: Sequence[Task], said: Sequence[LogLine] = (), deeds: Sequence[Deed] = (), *, as_json: bool) -> None:
     """Print *flow* for people, or as `GET /api/flows/{flowId}` answers it.
 
     *said*: the last lines of the failing task. *deeds*: what people did to the flow.
     """
     if as_json:
-        print_json(shapes.flow_with_tasks(flow, tasks))
+        print_json(shapes.flow_with_tasks(flow, tasks, said))
         return
     failing = failing_of(tasks)
     typer.echo(f"flow {escape(flow.flow_id)} of workflow {escape(flow.workflow)}: {status_of(flow)}{_when(flow)}{_revision(flow)}")
@@ -88,29 +81,31 @@ def _revision(flow: Flow) -> str:
     return "" if flow.revision is None else f" (revision {flow.revision})"
 
 
-def _print_failing(task: Task, said: Sequence[str], others: Sequence[Task]) -> None:
+def _print_failing(task: Task, said: Sequence[LogLine], others: Sequence[Task]) -> None:
     lines = list(_failure(task, said))
-    width = max(len(name) for name, _ in lines)
     out = console()
     out.print(f"\nTask {number(task.seq)} ({escape(task.name)}) {task.outcome}", style="bold red" if out.is_terminal else "")
-    for name, text in lines:
-        first, *rest = text.split("\n")
-        typer.echo(f"  {name:<{width}}  {first}")
-        for line in rest:
-            typer.echo(f"  {'':<{width}}  {line}".rstrip())
+    _print_aligned(lines)
     if others:
         typer.echo(f"\nAlso suspended: {', '.join(f'{number(task.seq)} ({escape(task.name)}) {task.outcome}' for task in others)}")
 
 
+def _print_aligned(lines: Sequence[tuple[str, str]]) -> None:
+    width = max(len(name) for name, _ in lines)
+    for name, words in lines:
+        first, *rest = words.split("\n")
+        typer.echo(f"  {name:<{width}}  {first}")
+        for line in rest:
+            typer.echo(f"  {'':<{width}}  {line}".rstrip())
+
+
 def _print_asking(task: Task) -> None:
-    told, place = _told(task), f"{escape(shlex.quote(task.flow_id))} {number(task.seq)}"
+    told = _told(task)
     typer.echo(f"\nTask {number(task.seq)} ({escape(task.name)}) waits for a person" + (f": {told}" if told else ""))
-    typer.echo(f"  hand in      python -m flower complete {place} --result '…' --reason …")
-    typer.echo(f"  or skip it   python -m flower ignore {place} --reason …")
-    typer.echo(f"  or run it    python -m flower retry {place}")
+    _print_aligned(list(_ways_on(task)))
 
 
-def _failure(task: Task, said: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _failure(task: Task, said: Sequence[LogLine]) -> Iterator[tuple[str, str]]:
     yield "program", escape(task.program or "")
     yield "error", _told(task) or "nothing is known"
     where, traceback = _of_error(task, "where"), _of_error(task, "traceback")
@@ -123,10 +118,14 @@ def _failure(task: Task, said: Sequence[str]) -> Iterator[tuple[str, str]]:
     if traceback:
         yield "traceback", traceback.strip("\n")
     if said:
-        yield "said last", "\n".join(said)
-    flow, seq = escape(shlex.quote(task.flow_id)), number(task.seq)
-    yield "run again", f"python -m flower rerun {flow} --from {seq}"
-    yield "or skip it", f"python -m flower ignore {flow} {seq} --reason …"
+        yield "said last", "\n".join(text(line, task.name) for line in said)
+    yield from _ways_on(task)
+
+
+def _ways_on(task: Task) -> Iterator[tuple[str, str]]:
+    words = {"rerun": "run again", "complete": "hand in", "ignore": "or skip it", "retry": "or run it"}
+    for verb, command in commands(task).items():
+        yield words[verb], escape(command)
 
 
 def _attempt(task: Task) -> str:

@@ -9,13 +9,14 @@ from decimal import Decimal
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
-from flower.cli.output import console, number, say
+from flower.cli.output import console, say
 from flower.cli.show import how_far, print_flow
 from flower.cli.times import between, in_local_time
 from flower.core.errors import DatabaseLost
 from flower.core.escape import escape
 from flower.core.model import Flow, Task
 from flower.core.status import Gate, Status, status_word
+from flower.core.steps import number
 
 if TYPE_CHECKING:
     from flower.cli.surroundings import Place
@@ -39,7 +40,7 @@ async def wait_for_end(found: Place, store: Store, flow_id: str, *, as_json: boo
     except asyncio.CancelledError:
         say(f"\nWe wait no longer; the flow goes on: python -m flower show {flow_id}")
         raise
-    print_flow(flow, tasks, as_json=as_json)
+    print_flow(flow, tasks, await store.logs.before_failure(tasks), as_json=as_json)
     return exit_status(flow, tasks)
 
 

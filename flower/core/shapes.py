@@ -9,6 +9,7 @@ from decimal import Decimal
 from flower.core.masks import mask
 from flower.core.model import Deed, Flow, Incident, Json, LogLine, Page, Registered, Step, Task, Waiting, Workflow
 from flower.core.status import status_word
+from flower.core.steps import commands, failing_of
 
 _LARGEST_EXPONENT = 308
 
@@ -45,10 +46,11 @@ def flow(value: Flow) -> Json:
     }
 
 
-def flow_with_tasks(value: Flow, tasks: Sequence[Task]) -> Json:
-    """Return *value* with all of it; the task that failed comes first, whole."""
-    failing = next((item for item in tasks if item.is_fault), None)
-    return {**flow(value), "failing": None if failing is None else task(failing), "tasks": [task(item) for item in tasks]}
+def flow_with_tasks(value: Flow, tasks: Sequence[Task], said: Sequence[LogLine] = ()) -> Json:
+    """Return *value* with all of it; the task that failed comes first, whole, with the last lines that it *said* and what a person may do."""
+    failing = failing_of(tasks)
+    shown = failing and {**task(failing), "said": [log_line(line) for line in said], "commands": commands(failing)}
+    return {**flow(value), "failing": shown, "tasks": [task(item) for item in tasks]}
 
 
 def task(value: Task) -> Json:

@@ -1,7 +1,8 @@
-"""Finds the task of a flow that a person means by STEP (its seq, or its name), and the one that stopped it."""
+"""Finds the task of a flow that a person means by STEP (its seq, or its name), and the one that stopped it; says how a person goes on from there."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
@@ -22,10 +23,31 @@ def find_task(flow_id: str, tasks: Sequence[Task], step: str) -> Task:
     return found
 
 
+def failing_of(tasks: Sequence[Task]) -> Task | None:
+    """Return the first of *tasks* that went wrong."""
+    return next((task for task in tasks if task.is_fault), None)
+
+
 def stopped(tasks: Sequence[Task]) -> Task | None:
     """Return the task of *tasks* that keeps their flow from its end: the first that went wrong, else the first that waits for a person."""
-    suspended = [task for task in tasks if task.status == Status.SUSPEND]
-    return next((task for task in suspended if task.is_fault), next(iter(suspended), None))
+    return failing_of(tasks) or next((task for task in tasks if task.status == Status.SUSPEND), None)
+
+
+def commands(task: Task) -> dict[str, str]:
+    """Return what a person may type for *task*, which is suspended, by the name of the verb."""
+    flow, seq = shlex.quote(task.flow_id), number(task.seq)
+    if task.is_fault:
+        return {"rerun": f"python -m flower rerun {flow} --from {seq}", "ignore": f"python -m flower ignore {flow} {seq} --reason …"}
+    return {
+        "complete": f"python -m flower complete {flow} {seq} --result '…' --reason …",
+        "ignore": f"python -m flower ignore {flow} {seq} --reason …",
+        "retry": f"python -m flower retry {flow} {seq}",
+    }
+
+
+def number(seq: Decimal) -> str:
+    """Return *seq* as people write it: `3`, `1.5`."""
+    return f"{seq.normalize():f}" if seq.is_finite() else str(seq)
 
 
 def seq_or_name(step: str) -> int | float | str:

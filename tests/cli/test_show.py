@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from flower.cli.database import connection_of
-from flower.cli.output import number, print_table, short
+from flower.cli.output import print_table, short
 from flower.cli.show import print_flow
 from flower.cli.waiting import exit_status
 from flower.core.model import Flow, Task
 from flower.core.status import Status, Why
+from flower.core.steps import number
 
 BEGAN = datetime(2030, 1, 1, 12, tzinfo=UTC)
 

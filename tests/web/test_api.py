@@ -131,6 +131,9 @@ async def test_the_task_that_failed_comes_first(client: Client, flows: Flows) ->
     shown = json.loads(await answer.text())
 
     assert list(shown).index("failing") < list(shown).index("tasks")
+    said, commands = shown["failing"].pop("said"), shown["failing"].pop("commands")
+    assert [line["message"] for line in said] == ["hm"]
+    assert commands == {"rerun": f"python -m flower rerun {FLOW} --from 2", "ignore": f"python -m flower ignore {FLOW} 2 --reason …"}
     assert shown["failing"] == shown["tasks"][1]
     assert shown["failing"]["error"] == error
     _, page = await get(client, "/api/flows")

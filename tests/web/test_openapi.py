@@ -63,11 +63,12 @@ async def test_health_is_said_to_need_no_token(client: Client) -> None:
 
 async def test_answers_have_exactly_the_members_that_are_described(client: Client, flows: Flows) -> None:
     flows.one = a_flow(status=Status.SUSPEND, failing="fetch")
-    flows.its_tasks = (a_task(status=Decimal(2)),)
+    flows.its_tasks = (a_task(status=Decimal(2), outcome="failed"),)
     shown = {
         "Task": shapes.task(a_task()),
         "Flow": shapes.flow(a_flow()),
         "FlowWithTasks": (await get(client, f"/api/flows/{FLOW}"))[1],
+        "Failing": (await get(client, f"/api/flows/{FLOW}"))[1]["failing"],
         "Waiting": shapes.waiting(Waiting(Decimal(1), "x", None, ("x",))),
         "Workflow": shapes.workflow(Workflows.digest),
         "Step": shapes.step(Workflows.digest.steps[0]),

@@ -8,12 +8,14 @@ from decimal import Decimal
 import asyncpg
 
 from flower.core.errors import FieldError, Invalid
-from flower.core.model import LogLine
+from flower.core.model import LogLine, Task
+from flower.core.steps import failing_of
 from flower.database.pool import Pool
 from flower.database.queries import query
 
 _COLUMNS = ("task_flow_id", "task_exec_seq", "attempt", "said_ts", "level", "source", "message")
 _LARGEST_ID = 2**63 - 1
+_LAST_LINES = 10
 
 
 class Logs:
@@ -37,6 +39,11 @@ class Logs:
     async def last(self, flow_id: str, seq: Decimal, *, limit: int) -> tuple[LogLine, ...]:
         """Return the last *limit* lines of a task, the oldest first."""
         return tuple(_line(flow_id, row) for row in await self._pool.fetch(query("last_logs"), flow_id, seq, limit))
+
+    async def before_failure(self, tasks: Sequence[Task]) -> tuple[LogLine, ...]:
+        """Return the last lines of that of *tasks* which went wrong, the oldest first; nothing if none did."""
+        failing = failing_of(tasks)
+        return () if failing is None else await self.last(failing.flow_id, failing.seq, limit=_LAST_LINES)
 
 
 def _id(after: str | None) -> int:

@@ -40,8 +40,8 @@ async def flow(request: web.Request) -> web.Response:
     """Show one flow: which task failed, then all of them."""
     query(request, NoQuery)
     store, flow_id = request.app[STORE], part(request, "flowId")
-    found = await store.flows.get(flow_id)
-    return answer(shapes.flow_with_tasks(found, await store.flows.tasks(flow_id)))
+    found, tasks = await store.flows.get(flow_id), await store.flows.tasks(flow_id)
+    return answer(shapes.flow_with_tasks(found, tasks, await store.logs.before_failure(tasks)))
 
 
 @routes.get("/api/flows/{flowId}/tasks/{step}")
