@@ -101,7 +101,7 @@ async def test_a_claim_that_is_answered_after_the_stop_is_handed_back_unharmed(d
         await worker.end()
         tasks = await stands(connection, 0, 0, 0)
     # The other lane may have asked before the stop, too, and been given what this one handed back.
-    assert {task["attempt"] for task in tasks} in ({1}, {2})
+    assert {task["attempt"] for task in tasks} <= {1, 2}
     assert {(task["tries"], task["crashes"]) for task in tasks} == {(0, 0)}
     assert ran == []
     assert await connection.fetchval("SELECT count(*) FROM kr_worker") == 0
