@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -17,9 +17,6 @@ from flower.core import shapes
 from flower.core.escape import escape
 from flower.core.model import LogLine
 from flower.core.steps import find_task
-
-if TYPE_CHECKING:
-    pass
 
 _PART = 5_000
 _LOOK_SECONDS = 0.5

@@ -55,10 +55,11 @@ def test_file(task: Task, module: str) -> str:
     """Return a file with one test that calls the function of *task*, which stands in *module*, as *task* was called."""
     error = task.error if isinstance(task.error, dict) else {}
     became = f"{error.get('type')}: {error.get('message')}" if error else "no error"
-    told = escape(f"{task.name}, attempt {task.attempt} of flow {task.flow_id} of {task.workflow}: {became}").replace("\\", "\\\\").replace('"', "'")
+    told = _in_docstring(f"{task.name}, attempt {task.attempt} of flow {task.flow_id} of {task.workflow}: {became}")
+    command = _in_docstring(f"python -m flower repro {shlex.quote(task.flow_id)} {number(task.seq)}")
     return f'''"""{told[:500]}
 
-Written by `python -m flower repro {escape(shlex.quote(task.flow_id))} {number(task.seq)}`: change what it expects once it is mended.
+Written by `{command}`: change what it expects once it is mended.
 """
 
 import json
@@ -71,6 +72,10 @@ PARAMETERS = json.loads({_literal(mask(task.parameters))})
 def test_{_word(task.name)}() -> None:
     replay({module!r}, {task.program!r}, PARAMETERS, attempt={max(task.attempt, 1)}, flow_id={task.flow_id!r}, seq={number(task.seq)})
 '''
+
+
+def _in_docstring(text: str) -> str:
+    return escape(text).replace("\\", "\\\\").replace('"', "'")
 
 
 def _literal(value: Json) -> str:

@@ -59,10 +59,10 @@ async def _run(workflow: str, parameters: dict[str, Json], database: str | None)
         async with working(settings, url=found.url), store_of(found) as store:
             registered = await store.flows.register(Order(workflow, parameters))
             say(f"{workflow} started; see it with: python -m flower show {registered.flow_id}")
-            flow, tasks = await follow(found, store, registered.flow_id)
+            flow, tasks, said = await follow(found, store, registered.flow_id)
             status = exit_status(flow, tasks)
             if status == DONE:
                 print_json(await store.flows.result(registered.flow_id))
             else:
-                print_flow(flow, tasks, await store.logs.before_failure(tasks), as_json=False)
+                print_flow(flow, tasks, said, as_json=False)
             return status

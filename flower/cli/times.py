@@ -10,6 +10,7 @@ _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d|Z)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _FORMS = "write +10m (s, m, h, d), 14:00, or ISO 8601 with a zone like 2030-01-31T14:00:00+01:00"
+_PAST_FORMS = _FORMS.replace("+10m", "-10m")
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -39,12 +40,14 @@ def read_moment(text: str, now: datetime) -> datetime:
 def read_past(text: str, now: datetime) -> datetime:
     """Return the moment that *text* means, of the past: `-2h`, `14:00` (the last 14:00), or ISO 8601 with a zone. Raises ValueError."""
     text = text.strip()
-    if text.startswith("-") and _FROM_NOW.fullmatch(f"+{text[1:]}"):
-        return now - (read_moment(f"+{text[1:]}", now) - now)
     try:
+        if text.startswith("-") and (match := _FROM_NOW.fullmatch(f"+{text[1:]}")):
+            return now - timedelta(**{_UNITS[match[2]]: float(match[1])})
         moment = read_moment(text, now)
+    except OverflowError:
+        raise ValueError(f"{text!r} is too far away; {_PAST_FORMS}") from None
     except ValueError as error:
-        raise ValueError(str(error).replace("+10m", "-10m")) from None
+        raise ValueError(str(error).removesuffix(_FORMS) + _PAST_FORMS) from None
     return moment - timedelta(days=1) if moment > now and _CLOCK.fullmatch(text) else moment
 
 

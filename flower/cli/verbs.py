@@ -15,7 +15,7 @@ from flower.cli.options import AsJson, Database, FlowReference, read_json, read_
 from flower.cli.output import console, counted, print_json, say
 from flower.cli.surroundings import opened, run
 from flower.cli.times import duration, read_past
-from flower.core.errors import FlowerError
+from flower.core.errors import UsageError
 from flower.core.escape import escape
 from flower.core.model import Json
 from flower.core.steps import seq_or_name
@@ -180,6 +180,8 @@ def _command(plan: Json, options: Json, param: list[str]) -> str:
         words += ["--definition", options["definition"]]
     if "cancelRunning" in options or plan.get("running"):
         words.append("--cancel-running")
+    if "reason" in options:
+        words += ["--reason", options["reason"]]
     return shlex.join([*words, "--if-unchanged", plan["version"]])
 
 
@@ -217,7 +219,7 @@ async def _rerun_many(
         for flow_id in track(chosen, description="rerun", transient=True, console=console(on_stderr=True)):
             try:
                 await store.verbs.rerun(flow_id, options)
-            except FlowerError as error:
+            except UsageError as error:
                 refused += 1
                 say(escape(f"{flow_id}: {error}"))
         told = f"run again: {counted(len(chosen) - refused, 'flow')}" + (f"; refused: {refused}" if refused else "")
@@ -230,7 +232,7 @@ async def _plan_many(store: Store, chosen: list[str], options: dict[str, Json], 
     for flow_id in chosen:
         try:
             tasks.append(len((await store.verbs.rerun(flow_id, options))["run"]))
-        except FlowerError as error:
+        except UsageError as error:
             refused += 1
             say(escape(f"{flow_id}: {error}"))
     told = f"would run: {counted(len(tasks), 'flow')}, {counted(sum(tasks), 'task')}" + (f"; would be refused: {refused}" if refused else "")

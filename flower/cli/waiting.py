@@ -14,7 +14,7 @@ from flower.cli.show import how_far, print_flow
 from flower.cli.times import between, in_local_time
 from flower.core.errors import DatabaseLost
 from flower.core.escape import escape
-from flower.core.model import Flow, Task
+from flower.core.model import Flow, LogLine, Task
 from flower.core.status import Gate, Status, status_word
 from flower.core.steps import number
 
@@ -36,11 +36,11 @@ DONE, FAULT, PERSON = 0, 1, 3
 async def wait_for_end(found: Place, store: Store, flow_id: str, *, as_json: bool) -> int:
     """Return the exit status for the flow once nothing in it goes on by itself, having shown its progress on stderr and its end on stdout."""
     try:
-        flow, tasks = await follow(found, store, flow_id)
+        flow, tasks, said = await follow(found, store, flow_id)
     except asyncio.CancelledError:
         say(f"\nWe wait no longer; the flow goes on: python -m flower show {flow_id}")
         raise
-    print_flow(flow, tasks, await store.logs.before_failure(tasks), as_json=as_json)
+    print_flow(flow, tasks, said, as_json=as_json)
     return exit_status(flow, tasks)
 
 
@@ -51,13 +51,14 @@ def exit_status(flow: Flow, tasks: Sequence[Task]) -> int:
     return DONE if flow.status is Status.FINISH else PERSON
 
 
-async def follow(found: Place, store: Store, flow_id: str) -> tuple[Flow, tuple[Task, ...]]:
-    """Show how the flow goes, and return it with its tasks once nothing in it goes on by itself."""
+async def follow(found: Place, store: Store, flow_id: str) -> tuple[Flow, tuple[Task, ...], tuple[LogLine, ...]]:
+    """Show how the flow goes, and return it with its tasks, and what the failing one said last, once nothing in it goes on by itself."""
     with _Progress() as progress:
         while True:
             try:
                 async with _ringing(found) as ended, store.flows.awaited(flow_id):
-                    return await _look_until_over(store, flow_id, ended, progress)
+                    flow, tasks = await _look_until_over(store, flow_id, ended, progress)
+                return flow, tasks, await store.logs.before_failure(tasks)
             except DatabaseLost as error:
                 progress.tell(f"{error}; we wait for it")
                 await asyncio.sleep(_LOOK_SECONDS * _REST_PER_LOOK)

@@ -5,7 +5,9 @@ FlowerError
 │   ├── UnknownWorkflow    404
 │   ├── UnknownFlow        404
 │   ├── UnknownTask        404
+│   ├── UnknownIncident    404
 │   ├── AmbiguousFlow      409
+│   ├── AmbiguousIncident  409
 │   ├── KeyReused          409
 │   ├── NotJson            400, with line and column
 │   ├── Invalid            422, with a path per field
@@ -108,18 +110,23 @@ class UnknownTask(UsageError):
 
 
 class UnknownIncident(UsageError):
-    """No incident that is not over has this id, or several (*candidates*) begin like it."""
+    """No incident that is not over has this id."""
 
     status = 404
 
-    def __init__(self, incident: str, candidates: Sequence[str] = ()) -> None:
-        told = (
-            f"several incidents begin with {incident!r}: {', '.join(candidates)}"
-            if candidates
-            else f"there is no incident {incident!r}, or it is over"
-        )
-        super().__init__(f"{told} (list them: python -m flower incidents, or GET /api/incidents)")
+    def __init__(self, incident: str) -> None:
+        super().__init__(f"there is no incident {incident!r}, or it is over (list them: python -m flower incidents, or GET /api/incidents)")
         self.incident = incident
+
+
+class AmbiguousIncident(UsageError):
+    """Several incidents begin like this. *found*: some of them."""
+
+    status = 409
+
+    def __init__(self, incident: str, found: Sequence[str]) -> None:
+        super().__init__(f"{incident!r} is the beginning of several incidents: {', '.join(found)}; give more of the id")
+        self.incident, self.found = incident, tuple(found)
 
 
 class AmbiguousFlow(UsageError):

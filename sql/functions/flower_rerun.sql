@@ -26,9 +26,10 @@ BEGIN
     version := concat_ws(' ', flow, kr_version(flow), '{"definition": "same"}' || options - '{dryRun,ifUnchanged,cancelRunning,reason,by}'::text[]);
     changed := kr_defined_otherwise(flow);
     SELECT jsonb_object_agg(kr_name(t), concat_ws(' ', kr_status_word(t.exec_status), t.outcome)) INTO was FROM kr_task_stat t WHERE t.task_flow_id = flow;
+    SELECT array_agg(kr_name(t) ORDER BY t.task_exec_seq) INTO running FROM kr_task_stat t WHERE t.task_flow_id = flow AND t.exec_status = 1;
     IF options ->> 'definition' = 'latest' THEN
         renewed := kr_repin(flow, options);
-        version := concat(version, (SELECT string_agg(s::text, ',' ORDER BY s.task_exec_seq) FROM kr_flow_stat f JOIN kr_step s ON s.task_id = f.task_id AND s.revision = f.revision
+        version := concat(version, (SELECT string_agg((to_jsonb(s) - '{place,revision}'::text[])::text, ',' ORDER BY s.task_exec_seq) FROM kr_flow_stat f JOIN kr_step s ON s.task_id = f.task_id AND s.revision = f.revision
             WHERE f.task_flow_id = flow));
     END IF;
     version := md5(version);
@@ -44,7 +45,7 @@ BEGIN
     ELSE
         again := ARRAY(SELECT t.task_exec_seq FROM kr_task_stat t WHERE t.task_flow_id = flow AND ((t.exec_status = 2 AND t.outcome IN ('failed', 'poison', 'invalid'))
             OR (t.exec_status = 9 AND t.outcome = 'cancelled')));
-        IF again || renewed = '{}' AND NOT (options -> 'cancelRunning' = 'true' AND EXISTS (SELECT FROM kr_task_stat t WHERE t.task_flow_id = flow AND t.exec_status = 1)) THEN
+        IF again || renewed = '{}' AND (running IS NULL OR options -> 'cancelRunning' IS DISTINCT FROM 'true') THEN
             PERFORM kr_not_now(format('nothing of flow %s has failed or was cancelled: name the task to begin from (from, or --from STEP)', flow));
         END IF;
     END IF;
@@ -52,7 +53,6 @@ BEGIN
     IF NOT options ? 'only' THEN
         again := kr_with_what_follows(flow, again);
     END IF;
-    SELECT array_agg(kr_name(t) ORDER BY t.task_exec_seq) INTO running FROM kr_task_stat t WHERE t.task_flow_id = flow AND t.exec_status = 1;
     IF running IS NOT NULL AND options -> 'cancelRunning' IS DISTINCT FROM 'true' AND options -> 'dryRun' IS DISTINCT FROM 'true' THEN
         PERFORM kr_not_now(format('%s of flow %s runs at this moment: wait for its end, or have it taken away (cancelRunning, or --cancel-running)', array_to_string(running[:5], ', '), flow));
     ELSIF running IS NOT NULL THEN

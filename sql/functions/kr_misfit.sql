@@ -1,9 +1,8 @@
 -- Why a value does not fit a JSON schema, as {path, message}; NULL if it fits. Of the schema is read what type hints come to: type, enum, const,
 -- anyOf, items, prefixItems, properties, required, additionalProperties, and $ref into its own $defs (root: the schema as a whole).
 -- A text where another type is wanted is read as JSON first, as a task reads it: the command line hands over texts; not if root says "x-strict",
--- for what is kept as it is. What is refused here no task
--- would take (tests/sql/test_types.py); what would take long to look at is let pass: deeper than six levels, one of more than ten choices, and
--- the inside of what is larger than 16 KiB.
+-- for what is kept as it is. What is refused here no task would take (tests/sql/test_types.py); what would take long to look at is let pass: deeper
+-- than six levels, one of more than ten choices, and the inside of what is larger than 16 KiB.
 CREATE OR REPLACE FUNCTION kr_misfit(schema jsonb, value jsonb, path text, root jsonb DEFAULT NULL, depth integer DEFAULT 0) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     kind   text := jsonb_typeof(value);
@@ -49,8 +48,8 @@ BEGIN
         RETURN kr_odd(path, format('%s is wanted, not %s', schema ->> 'format', left(value::text, 100)));
     ELSIF schema ?| '{enum,const}' THEN
         inner_ := coalesce(schema -> 'enum', jsonb_build_array(schema -> 'const'));
-        RETURN CASE WHEN NOT (inner_ @> jsonb_build_array(value) OR inner_ @> coalesce(jsonb_build_array(kr_as_json(text_)), 'false')
-                OR lower(text_) IN ('true', 'false')) THEN
+        RETURN CASE WHEN NOT (inner_ @> jsonb_build_array(value) OR (NOT exact_
+                AND (inner_ @> coalesce(jsonb_build_array(kr_as_json(text_)), 'false') OR text_ IS NULL OR lower(text_) IN ('true', 'false')))) THEN
             kr_odd(path, format('%s is none of %s', left(value::text, 100), left(inner_::text, 500))) END;
     ELSIF depth = 6 THEN
         RETURN NULL;

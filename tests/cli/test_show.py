@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ import pytest
 
 from flower.cli.database import connection_of
 from flower.cli.output import print_table, short
+from flower.cli.repro import test_file as written_test
 from flower.cli.show import print_flow
 from flower.cli.waiting import exit_status
 from flower.core.model import Flow, Task
@@ -197,3 +199,11 @@ def test_psql_finds_the_tables_in_their_schema_and_keeps_the_options_of_the_url(
     address, environment = connection_of("postgresql:///db?options=-c%20work_mem%3D1MB", "flow")
     assert address == "postgresql:///db"
     assert environment["PGOPTIONS"] == "-c work_mem=1MB -c search_path=flow,public"
+
+
+def test_what_a_hand_has_called_a_flow_stays_text_in_a_written_test() -> None:
+    evil = 'f"""\nimport os\\N\n"""'
+    parsed = ast.parse(written_test(a_task("1", flow_id=evil, name=evil, program=evil, parameters={evil: evil}), "app"))
+
+    assert [type(node).__name__ for node in parsed.body] == ["Expr", "Import", "ImportFrom", "Assign", "FunctionDef"]
+    assert [node.names[0].name for node in parsed.body if isinstance(node, ast.Import)] == ["json"]

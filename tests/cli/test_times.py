@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -104,3 +105,18 @@ def test_a_moment_of_the_past_is_counted_back(text: str, moment: str) -> None:
 def test_the_clock_of_the_past_is_the_last_one() -> None:
     now = datetime.now().astimezone()
     assert now - timedelta(days=1, hours=2) < read_past("00:00", now) <= now
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("-99999999d", "'-99999999d' is too far away; write -10m"),
+        ("-2000000d", "'-2000000d' is too far away; write -10m"),
+        ("x+10m", "'x+10m' is no time; write -10m"),
+        ("+2h0", "'+2h0' is no time; write -10m"),
+        ("2030-01-01T00:00:00", "has no zone; write -10m"),
+    ],
+)
+def test_what_is_no_time_of_the_past_is_said_with_the_forms_that_there_are(text: str, told: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(told)):
+        read_past(text, datetime(2030, 1, 1, 12, tzinfo=UTC))

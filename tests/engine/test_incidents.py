@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from flower import Retry, workflow
-from flower.core.errors import UnknownIncident
+from flower.core.errors import AmbiguousIncident, UnknownIncident
 from flower.database.pool import Connection, Pool
 from flower.database.store import Store
 from flower.engine.notifier import Notifier, example, post
@@ -76,7 +76,10 @@ async def test_failures_that_look_alike_are_one_incident(database_url: str, conn
     for unknown in ("", "nope"):
         with pytest.raises(UnknownIncident, match=f"there is no incident '{unknown}', or it is over"):
             await store.flows(unknown)
-    assert "several incidents begin with '1': 1a, 1b (list them" in str(UnknownIncident("1", ["1a", "1b"]))
+    for fingerprint in ("zz1", "zz2"):
+        await insert(connection, "nobody", flow=fingerprint, fingerprint=fingerprint, exec_status=2, outcome="failed")
+    with pytest.raises(AmbiguousIncident, match="'zz' is the beginning of several incidents: zz1, zz2; give more"):
+        await store.flows("zz")
 
 
 async def test_an_incident_goes_with_the_last_of_its_tasks_and_an_approval_is_none(database_url: str, connection: Connection, pool: Pool) -> None:

@@ -210,6 +210,8 @@ async def test_a_plan_by_the_latest_definition_is_refused_once_there_is_a_later_
     await fail(engine, "left")
     await connection.execute("UPDATE ms_task_definition SET parameters = '{\"way\": 1}' WHERE task_seq = 3")
     plan = await do(connection, "rerun", flow, dryRun=True, definition="latest")
+    await connection.execute("UPDATE ms_task_definition SET place = 'app.py:9' WHERE task_seq = 3")
+    assert (await do(connection, "rerun", flow, dryRun=True, ifUnchanged=plan["version"], definition="latest"))["run"] == plan["run"]
     await connection.execute("UPDATE ms_task_definition SET parameters = '{\"way\": 2}' WHERE task_seq = 3")
 
     assert "moved on" in await refused(connection, "FL409", "rerun", flow, ifUnchanged=plan["version"], definition="latest")
@@ -223,6 +225,9 @@ async def test_what_runs_is_taken_away_and_run_again_though_nothing_has_failed(e
 
     assert ([task["name"] for task in done["run"]], done["running"]) == (["load"], ["load"])
     assert [claim.name for claim in await engine.claim()] == ["load"]
+    await code(connection, [DIAMOND[0] | {"parameters": {"url": "new"}}, *DIAMOND[1:]], "two", parameters=TAKES)
+    done = await do(connection, "rerun", flow, cancelRunning=True, definition="latest")
+    assert (done["running"], json.loads((await engine.one()).parameters)) == (["load"], {"url": "new"})
 
 
 async def test_a_new_value_of_a_wrong_type_loses_no_result(pool: Pool, connection: Connection) -> None:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from flower.core.errors import UnknownIncident
+from flower.core.errors import AmbiguousIncident, UnknownIncident
 from flower.core.model import Incident, Json
 from flower.database.pool import Pool
 from flower.database.queries import query
+
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,10 @@ class Incidents:
         """Return the flows with a suspended task of the incident whose id is, or begins like, *reference*. Raises UnknownIncident."""
         rows = await self._pool.fetch(query("incident_flows"), reference) if reference else ()
         found = sorted({row["fingerprint"] for row in rows})
-        if len(found) != 1:
-            raise UnknownIncident(reference, found)
+        if not found:
+            raise UnknownIncident(reference)
+        if len(found) > 1:
+            raise AmbiguousIncident(reference, found[:_MOST_NAMED])
         return tuple(row["flow_id"] for row in rows)
 
     async def to_tell(self, most: int) -> tuple[Tiding, ...]:
