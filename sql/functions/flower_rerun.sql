@@ -120,11 +120,6 @@ CREATE OR REPLACE FUNCTION kr_with_what_follows(flow text, seqs numeric[]) RETUR
     SELECT coalesce(array_agg(DISTINCT t.task_exec_seq), '{}') FROM down d JOIN kr_task_stat t ON t.task_flow_id = flow AND t.task_exec_seq = d.seq
 $$;
 
--- A moment as the HTTP interface writes it.
-CREATE OR REPLACE FUNCTION kr_moment(ts timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT to_char(ts AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-$$;
-
 -- What runs, by what it was before, and what is reused.
 CREATE OR REPLACE FUNCTION kr_rerun_plan(flow text, again numeric[], was jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT jsonb_build_object(

@@ -39,5 +39,6 @@ BEGIN
     WHERE k.fingerprint = ANY (ARRAY(
         SELECT d.fingerprint FROM kr_incident d WHERE d.next_try_ts <= clock_timestamp() AND d.told IS DISTINCT FROM CASE WHEN d.closed_ts IS NULL THEN 'opened' ELSE 'closed' END
         ORDER BY d.opened_ts LIMIT most FOR UPDATE SKIP LOCKED))
-    RETURNING k.fingerprint, CASE WHEN k.closed_ts IS NULL THEN 'opened' ELSE 'closed' END, k.what || jsonb_strip_nulls(jsonb_build_object('since', kr_moment((k.what ->> 'since')::timestamptz), 'closed', kr_moment(k.closed_ts)));
+    RETURNING k.fingerprint, CASE WHEN k.closed_ts IS NULL THEN 'opened' ELSE 'closed' END,
+        k.what || jsonb_strip_nulls(jsonb_build_object('since', kr_moment((k.what ->> 'since')::timestamptz), 'closed', kr_moment(k.closed_ts)));
 END $$;
