@@ -10,7 +10,6 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from flower.core.model import Json
-from flower.core.status import Gate, Status, Why
 from flower.web.answers import answer
 from flower.web.api.flows import FlowsQuery, LogsQuery
 from flower.web.api.register import LONGEST_KEY, LONGEST_WORKFLOW, Registration
@@ -19,163 +18,9 @@ from flower.web.api.workflows import Written
 from flower.web.auth import OPEN
 from flower.web.problems import REGISTER
 from flower.web.requests import NoQuery, query
+from flower.web.schemas import SCHEMAS, TEXT, ref
 
 routes = web.RouteTableDef()
-
-_TEXT, _WHOLE, _YES_OR_NO, _ANYTHING = {"type": "string"}, {"type": "integer"}, {"type": "boolean"}, {"description": "any JSON"}
-_TEXT_OR_NULL = {"type": ["string", "null"]}
-_TIME = {"type": ["string", "null"], "format": "date-time"}
-_NUMBER = {"type": ["number", "string"], "description": "a number; text for NaN and what a double cannot hold"}
-_STATUS = {"type": "string", "description": f"{', '.join(status.word for status in Status)}; or the number that a hand wrote instead"}
-_OUTCOME = {"type": ["string", "null"], "description": f"{', '.join(Why)}, or null"}
-
-
-def _ref(name: str) -> Json:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _object(**properties: Json) -> Json:
-    return {"type": "object", "properties": properties, "required": list(properties)}
-
-
-def _with_some(schema: Json, **optional: Json) -> Json:
-    return {**schema, "properties": schema["properties"] | optional}
-
-
-def _array(items: Json) -> Json:
-    return {"type": "array", "items": items}
-
-
-def _list_of(name: str) -> Json:
-    return _object(items=_array(_ref(name)), next=_TEXT_OR_NULL | {"description": "what to send as `after` for the next part"})
-
-
-_NAMES, _IF_PLANNED = _array(_TEXT), {"const": True, "description": "where this is only the plan"}
-_ERRORS = _array(_object(path=_TEXT, message=_TEXT))
-_FLOW = {
-    "flowId": _TEXT,
-    "workflow": _TEXT,
-    "status": _STATUS,
-    "stalled": _YES_OR_NO,
-    "priority": _NUMBER,
-    "registeredAt": _TIME,
-    "finishedAt": _TIME,
-    "counts": {"type": "object", "additionalProperties": _WHOLE, "description": "how many tasks by status"},
-    "suspended": {"anyOf": [_object(at=_TIME, reason=_TEXT_OR_NULL), {"type": "null"}], "description": "by a person: nothing new of it starts"},
-    "revision": {"type": ["integer", "null"], "description": "of the workflow, when the flow was registered; null: a hand wrote its rows"},
-}
-
-_TASK = {
-    "flowId": _TEXT,
-    "seq": _NUMBER,
-    "stepSeq": _NUMBER,
-    "workflow": _TEXT,
-    "name": _TEXT,
-    "program": _TEXT_OR_NULL,
-    "status": _STATUS,
-    "outcome": _OUTCOME,
-    "attempt": _WHOLE,
-    "tries": _WHOLE | {"description": "how many of its attempts are used up"},
-    "attempts": _WHOLE | {"description": "how many it has"},
-    "crashes": _WHOLE,
-    "priority": _NUMBER,
-    "dependsOn": _array(_NUMBER),
-    "worker": _TEXT_OR_NULL,
-    "parameters": _ANYTHING,
-    "result": _ANYTHING,
-    "error": _ANYTHING,
-    "notice": _ANYTHING,
-    "progress": _ANYTHING,
-    "registeredAt": _TIME,
-    "startedAt": _TIME,
-    "finishedAt": _TIME,
-    "suspendedAt": _TIME,
-    "runAfter": _TIME,
-    "place": _TEXT_OR_NULL,
-}
-
-SCHEMAS: dict[str, Json] = {
-    "Registered": {
-        **_object(status={"const": "succeeded"}, taskId=_TEXT, taskFlowId=_TEXT, duplicate={"const": True}),
-        "required": ["status", "taskId", "taskFlowId"],
-    },
-    "Failed": _object(status={"const": "failed"}, taskId=_TEXT, description=_TEXT, errors=_ERRORS),
-    "Problem": _object(type=_TEXT, title=_TEXT, status=_WHOLE, detail=_TEXT, errors=_ERRORS),
-    "Flow": _object(**_FLOW, failing={"anyOf": [_object(name=_TEXT), {"type": "null"}]}),
-    "FlowWithTasks": _object(**_FLOW, failing={"anyOf": [_ref("Failing"), {"type": "null"}]}, tasks=_array(_ref("Task"))),
-    "Task": _object(**_TASK),
-    "Failing": _object(
-        **_TASK,
-        said=_array(_ref("LogLine")) | {"description": "the last lines"},
-        commands={"type": "object", "additionalProperties": _TEXT, "description": "what a person may type, by the verb"},
-    ),
-    "Waiting": _object(seq=_NUMBER, name=_TEXT, gate={"enum": [*(gate.value for gate in Gate), None]}, reason=_TEXT, reasons=_array(_TEXT)),
-    "Workflow": _object(
-        workflow=_TEXT, revision=_WHOLE, parameters=_ANYTHING, result=_ANYTHING, timeout={"type": ["number", "null"]}, steps=_array(_ref("Step"))
-    ),
-    "Step": _object(
-        seq=_NUMBER,
-        name=_TEXT,
-        program=_TEXT,
-        priority=_NUMBER,
-        dependsOn={"type": ["array", "null"], "items": _NUMBER},
-        parameters=_ANYTHING,
-        limits={"type": ["array", "null"], "items": _TEXT},
-        known=_YES_OR_NO | {"description": "a live worker has this program"},
-        place=_TEXT_OR_NULL | {"description": "file and line of the call, if Python wrote it"},
-    ),
-    "Done": _object(flowId=_TEXT),
-    "DoneToTask": _object(flowId=_TEXT, seq=_NUMBER, name=_TEXT),
-    "Cancelled": _object(flowId=_TEXT, cancelled=_array(_NUMBER) | {"description": "the seqs that are ignored now"}, resumed=_YES_OR_NO),
-    "Ignored": _with_some(
-        _object(
-            flowId=_TEXT,
-            seq=_NUMBER,
-            name=_TEXT,
-            runs=_NAMES | {"description": "what runs in turn"},
-            ignored=_NAMES | {"description": "what is ignored in turn, for want of data"},
-        ),
-        dryRun=_IF_PLANNED,
-    ),
-    "RunsAgain": _with_some(
-        _object(
-            flowId=_TEXT,
-            version=_TEXT | {"description": "of the flow before it: what to send as `ifUnchanged`"},
-            run=_array(_object(seq=_NUMBER, name=_TEXT, was=_TEXT | {"description": "its status and outcome, or new"})),
-            reused=_array(_object(seq=_NUMBER, name=_TEXT, finishedAt=_TIME, ageSeconds=_NUMBER)),
-            changed=_NAMES | {"description": "whose definition has changed since"},
-            gone=_NAMES | {"description": "what the latest definition has no longer"},
-        ),
-        seq=_NUMBER | {"description": "of the task in `from` or `only`"},
-        suspended={"const": True, "description": "where nothing starts before the flow is resumed"},
-        running=_NAMES | {"description": "what runs at this moment, and is taken away"},
-        dryRun=_IF_PLANNED,
-    ),
-    "Incident": _object(
-        id=_TEXT,
-        program=_TEXT_OR_NULL,
-        type=_TEXT_OR_NULL,
-        message=_TEXT_OR_NULL,
-        where=_TEXT_OR_NULL,
-        flows=_WHOLE,
-        tasks=_WHOLE,
-        since=_TIME,
-        latest=_TIME,
-        flowId=_TEXT | {"description": "one of the flows"},
-        seq=_NUMBER,
-    ),
-    "IncidentList": _list_of("Incident"),
-    "Deed": _object(at=_TIME, verb=_TEXT, seq=_NUMBER | {"type": ["number", "string", "null"]}, who=_TEXT_OR_NULL, role=_TEXT, reason=_TEXT_OR_NULL),
-    "DeedList": _list_of("Deed"),
-    "LogLine": _object(id=_TEXT, seq=_NUMBER, attempt=_WHOLE, at=_TIME, level=_TEXT, source=_TEXT, message=_TEXT),
-    "LogLineList": _list_of("LogLine"),
-    "FlowList": _list_of("Flow"),
-    "WaitingList": _list_of("Waiting"),
-    "WorkflowList": _list_of("Workflow"),
-    "Alive": _object(status={"const": "ok"}),
-    "Ready": _object(status={"enum": ["ready", "not ready"]}, checks=_object(database=_TEXT, schema=_TEXT, dispatcher=_TEXT)),
-    "WhereToLook": _object(name=_TEXT, description=_TEXT, entryPoints={"type": "object", "additionalProperties": _TEXT}),
-}
 
 # What a route answers when all is well, by its path.
 ANSWERS = {
@@ -279,16 +124,16 @@ def _operation(path: str, route: web.AbstractRoute) -> Json:
 
 def _parameters(path: str) -> Iterator[Json]:
     for name in re.findall(r"{(\w+)}", path):
-        yield {"name": name, "in": "path", "required": True, "description": _PATH_WORDS[name], "schema": _TEXT}
+        yield {"name": name, "in": "path", "required": True, "description": _PATH_WORDS[name], "schema": TEXT}
     if path in QUERIES:
         for name, schema in _schema(QUERIES[path])["properties"].items():
             yield {"name": name, "in": "query", "schema": schema}
     if path == REGISTER + "/{task_id}":
-        yield {"name": "Idempotency-Key", "in": "header", "schema": _TEXT | {"minLength": 1}, "description": f"at most {LONGEST_KEY} bytes"}
+        yield {"name": "Idempotency-Key", "in": "header", "schema": TEXT | {"minLength": 1}, "description": f"at most {LONGEST_KEY} bytes"}
 
 
 def _content(name: str, content_type: str = "application/json") -> Json:
-    return {content_type: {"schema": _ref(name)}}
+    return {content_type: {"schema": ref(name)}}
 
 
 @cache

@@ -6,7 +6,8 @@ from typing import Any
 from flower.core import shapes
 from flower.core.model import Waiting
 from flower.core.status import Status
-from flower.web.openapi import ANSWERS, SCHEMAS
+from flower.web.openapi import ANSWERS
+from flower.web.schemas import SCHEMAS
 from tests.web.asking import Client, get
 from tests.web.memory import FLOW, Flows, Workflows, a_flow, a_task
 

@@ -9,7 +9,7 @@ import pytest
 from flower.core.model import Outcome
 from flower.core.status import Status, Why
 from flower.database.pool import Connection, Pool
-from flower.web.openapi import SCHEMAS
+from flower.web.schemas import SCHEMAS
 from tests.sql.engine import Engine
 from tests.sql.test_verbs import DIAMOND, TAKES, fail
 from tests.sql.test_workflows import code, register

@@ -1,0 +1,159 @@
+"""What the HTTP interface answers, as JSON schemas by name."""
+
+from __future__ import annotations
+
+from flower.core.model import Json
+from flower.core.status import Gate, Status, Why
+
+TEXT, _WHOLE, _YES_OR_NO, _ANYTHING = {"type": "string"}, {"type": "integer"}, {"type": "boolean"}, {"description": "any JSON"}
+_TEXT_OR_NULL = {"type": ["string", "null"]}
+_TIME = {"type": ["string", "null"], "format": "date-time"}
+_NUMBER = {"type": ["number", "string"], "description": "a number; text for NaN and what a double cannot hold"}
+_STATUS = {"type": "string", "description": f"{', '.join(status.word for status in Status)}; or the number that a hand wrote instead"}
+_OUTCOME = {"type": ["string", "null"], "description": f"{', '.join(Why)}, or null"}
+
+
+def ref(name: str) -> Json:
+    """Return what stands for the schema called *name*."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _object(**properties: Json) -> Json:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _with_some(schema: Json, **optional: Json) -> Json:
+    return {**schema, "properties": schema["properties"] | optional}
+
+
+def _array(items: Json) -> Json:
+    return {"type": "array", "items": items}
+
+
+def _list_of(name: str) -> Json:
+    return _object(items=_array(ref(name)), next=_TEXT_OR_NULL | {"description": "what to send as `after` for the next part"})
+
+
+_NAMES, _IF_PLANNED = _array(TEXT), {"const": True, "description": "where this is only the plan"}
+_ERRORS = _array(_object(path=TEXT, message=TEXT))
+_FLOW = {
+    "flowId": TEXT,
+    "workflow": TEXT,
+    "status": _STATUS,
+    "stalled": _YES_OR_NO,
+    "priority": _NUMBER,
+    "registeredAt": _TIME,
+    "finishedAt": _TIME,
+    "counts": {"type": "object", "additionalProperties": _WHOLE, "description": "how many tasks by status"},
+    "suspended": {"anyOf": [_object(at=_TIME, reason=_TEXT_OR_NULL), {"type": "null"}], "description": "by a person: nothing new of it starts"},
+    "revision": {"type": ["integer", "null"], "description": "of the workflow, when the flow was registered; null: a hand wrote its rows"},
+}
+
+_TASK = {
+    "flowId": TEXT,
+    "seq": _NUMBER,
+    "stepSeq": _NUMBER,
+    "workflow": TEXT,
+    "name": TEXT,
+    "program": _TEXT_OR_NULL,
+    "status": _STATUS,
+    "outcome": _OUTCOME,
+    "attempt": _WHOLE,
+    "tries": _WHOLE | {"description": "how many of its attempts are used up"},
+    "attempts": _WHOLE | {"description": "how many it has"},
+    "crashes": _WHOLE,
+    "priority": _NUMBER,
+    "dependsOn": _array(_NUMBER),
+    "worker": _TEXT_OR_NULL,
+    "parameters": _ANYTHING,
+    "result": _ANYTHING,
+    "error": _ANYTHING,
+    "notice": _ANYTHING,
+    "progress": _ANYTHING,
+    "registeredAt": _TIME,
+    "startedAt": _TIME,
+    "finishedAt": _TIME,
+    "suspendedAt": _TIME,
+    "runAfter": _TIME,
+    "place": _TEXT_OR_NULL,
+}
+
+SCHEMAS: dict[str, Json] = {
+    "Registered": _with_some(_object(status={"const": "succeeded"}, taskId=TEXT, taskFlowId=TEXT), duplicate={"const": True}),
+    "Failed": _object(status={"const": "failed"}, taskId=TEXT, description=TEXT, errors=_ERRORS),
+    "Problem": _object(type=TEXT, title=TEXT, status=_WHOLE, detail=TEXT, errors=_ERRORS),
+    "Flow": _object(**_FLOW, failing={"anyOf": [_object(name=TEXT), {"type": "null"}]}),
+    "FlowWithTasks": _object(**_FLOW, failing={"anyOf": [ref("Failing"), {"type": "null"}]}, tasks=_array(ref("Task"))),
+    "Task": _object(**_TASK),
+    "Failing": _object(
+        **_TASK,
+        said=_array(ref("LogLine")) | {"description": "the last lines"},
+        commands={"type": "object", "additionalProperties": TEXT, "description": "what a person may type, by the verb"},
+    ),
+    "Waiting": _object(seq=_NUMBER, name=TEXT, gate={"enum": [*(gate.value for gate in Gate), None]}, reason=TEXT, reasons=_array(TEXT)),
+    "Workflow": _object(
+        workflow=TEXT, revision=_WHOLE, parameters=_ANYTHING, result=_ANYTHING, timeout={"type": ["number", "null"]}, steps=_array(ref("Step"))
+    ),
+    "Step": _object(
+        seq=_NUMBER,
+        name=TEXT,
+        program=TEXT,
+        priority=_NUMBER,
+        dependsOn={"type": ["array", "null"], "items": _NUMBER},
+        parameters=_ANYTHING,
+        limits={"type": ["array", "null"], "items": TEXT},
+        known=_YES_OR_NO | {"description": "a live worker has this program"},
+        place=_TEXT_OR_NULL | {"description": "file and line of the call, if Python wrote it"},
+    ),
+    "Done": _object(flowId=TEXT),
+    "DoneToTask": _object(flowId=TEXT, seq=_NUMBER, name=TEXT),
+    "Cancelled": _object(flowId=TEXT, cancelled=_array(_NUMBER) | {"description": "the seqs that are ignored now"}, resumed=_YES_OR_NO),
+    "Ignored": _with_some(
+        _object(
+            flowId=TEXT,
+            seq=_NUMBER,
+            name=TEXT,
+            runs=_NAMES | {"description": "what runs in turn"},
+            ignored=_NAMES | {"description": "what is ignored in turn, for want of data"},
+        ),
+        dryRun=_IF_PLANNED,
+    ),
+    "RunsAgain": _with_some(
+        _object(
+            flowId=TEXT,
+            version=TEXT | {"description": "of the flow before it: what to send as `ifUnchanged`"},
+            run=_array(_object(seq=_NUMBER, name=TEXT, was=TEXT | {"description": "its status and outcome, or new"})),
+            reused=_array(_object(seq=_NUMBER, name=TEXT, finishedAt=_TIME, ageSeconds=_NUMBER)),
+            changed=_NAMES | {"description": "whose definition has changed since"},
+            gone=_NAMES | {"description": "what the latest definition has no longer"},
+        ),
+        seq=_NUMBER | {"description": "of the task in `from` or `only`"},
+        suspended={"const": True, "description": "where nothing starts before the flow is resumed"},
+        running=_NAMES | {"description": "what runs at this moment, and is taken away"},
+        dryRun=_IF_PLANNED,
+    ),
+    "Incident": _object(
+        id=TEXT,
+        program=_TEXT_OR_NULL,
+        type=_TEXT_OR_NULL,
+        message=_TEXT_OR_NULL,
+        where=_TEXT_OR_NULL,
+        flows=_WHOLE,
+        tasks=_WHOLE,
+        since=_TIME,
+        latest=_TIME,
+        flowId=TEXT | {"description": "one of the flows"},
+        seq=_NUMBER,
+    ),
+    "IncidentList": _list_of("Incident"),
+    "Deed": _object(at=_TIME, verb=TEXT, seq=_NUMBER | {"type": ["number", "string", "null"]}, who=_TEXT_OR_NULL, role=TEXT, reason=_TEXT_OR_NULL),
+    "DeedList": _list_of("Deed"),
+    "LogLine": _object(id=TEXT, seq=_NUMBER, attempt=_WHOLE, at=_TIME, level=TEXT, source=TEXT, message=TEXT),
+    "LogLineList": _list_of("LogLine"),
+    "FlowList": _list_of("Flow"),
+    "WaitingList": _list_of("Waiting"),
+    "WorkflowList": _list_of("Workflow"),
+    "Alive": _object(status={"const": "ok"}),
+    "Ready": _object(status={"enum": ["ready", "not ready"]}, checks=_object(database=TEXT, schema=TEXT, dispatcher=TEXT)),
+    "WhereToLook": _object(name=TEXT, description=TEXT, entryPoints={"type": "object", "additionalProperties": TEXT}),
+}
