@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from flower.cli import code, database, doctor, incidents, logs, look, repro, serve, show, start, verbs
+from flower.cli import code, database, doctor, incidents, logs, look, repro, rerun, serve, show, start, verbs
 from flower.cli import run as run_
 from flower.core.errors import ConfigurationError, FlowerError
 from flower.core.strict import is_clean
@@ -62,7 +62,7 @@ app.command("logs")(logs.logs)
 app.command("repro")(repro.repro)
 app.command("incidents")(incidents.incidents)
 app.command("notify")(incidents.notify)
-for verb in (verbs.rerun, verbs.retry, verbs.ignore, verbs.complete, verbs.cancel, verbs.suspend, verbs.resume):
+for verb in (rerun.rerun, verbs.retry, verbs.ignore, verbs.complete, verbs.cancel, verbs.suspend, verbs.resume):
     app.command(verb.__name__)(verb)
 app.command("define")(code.define)
 app.command("check")(code.check)
