@@ -12,8 +12,9 @@ import typer
 from flower.cli.options import AsJson, Database, read_parameters
 from flower.cli.output import console, counted, print_json, say
 from flower.cli.surroundings import opened, run
-from flower.cli.times import duration, read_past
+from flower.cli.times import read_past
 from flower.cli.verbs import DryRun, Reason, done_to, options_of, tell
+from flower.core.durations import duration
 from flower.core.errors import UsageError
 from flower.core.escape import escape
 from flower.core.model import Json

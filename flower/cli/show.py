@@ -12,8 +12,9 @@ from flower.cli.look import status_of
 from flower.cli.options import AsJson, Database, FlowReference
 from flower.cli.output import console, print_json, print_table, short
 from flower.cli.surroundings import opened, run
-from flower.cli.times import between, local
+from flower.cli.times import local
 from flower.core import shapes
+from flower.core.durations import between
 from flower.core.escape import escape
 from flower.core.masks import mask
 from flower.core.model import Deed, Flow, Json, LogLine, Task

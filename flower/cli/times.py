@@ -1,4 +1,4 @@
-"""Times and durations as people write and read them: local time, words. Pure functions."""
+"""Times as people write and read them on their own machine: local time. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d|Z)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _FORMS = "write +10m (s, m, h, d), 14:00, or ISO 8601 with a zone like 2030-01-31T14:00:00+01:00"
 _PAST_FORMS = _FORMS.replace("+10m", "-10m")
-
-_MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 def read_moment(text: str, now: datetime) -> datetime:
@@ -73,22 +71,3 @@ def local(moment: datetime | None) -> str:
 def in_local_time(sentence: str) -> str:
     """Return *sentence* with every ISO 8601 time in it written as `local` does."""
     return _ISO.sub(lambda match: local(datetime.fromisoformat(match[0])), sentence)
-
-
-def duration(seconds: float) -> str:
-    """Return *seconds* in words of at most two units: `12 ms`, `3.4 s`, `2 min 5 s`, `3 h 4 min`, `2 d 4 h`."""
-    seconds = max(seconds, 0)
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < _MINUTE:
-        return f"{seconds:.1f} s"
-    for unit, name, smaller, smaller_name in ((_DAY, "d", _HOUR, "h"), (_HOUR, "h", _MINUTE, "min"), (_MINUTE, "min", 1, "s")):
-        if seconds >= unit:
-            whole, rest = divmod(int(seconds), unit)
-            return f"{whole} {name} {rest // smaller} {smaller_name}" if rest // smaller else f"{whole} {name}"
-    raise AssertionError
-
-
-def between(start: datetime | None, end: datetime | None) -> str:
-    """Return how long it took from *start* to *end* in words; nothing if either is unknown."""
-    return "" if start is None or end is None else duration((end - start).total_seconds())

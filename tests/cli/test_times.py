@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from flower.cli.times import between, duration, local, read_moment, read_past
+from flower.cli.times import local, read_moment, read_past
+from flower.core.durations import between, duration
 
 
 @pytest.fixture(autouse=True)
