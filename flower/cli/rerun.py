@@ -31,6 +31,7 @@ def rerun(  # noqa: PLR0913 - the options that product.md promises
     *,
     from_: Annotated[str | None, typer.Option("--from", metavar="STEP", help="From this task on, and all that depends on it")] = None,
     only: Annotated[str | None, typer.Option("--only", metavar="STEP", help="This task alone")] = None,
+    whole: Annotated[bool, typer.Option("--whole", help="All that has run")] = False,
     param: Annotated[list[str] | None, typer.Option(metavar="K=V", help="A new value for a parameter of the flow; may be repeated")] = None,
     definition: Annotated[str, typer.Option(help="same, or latest: as the workflow is defined now")] = "same",
     dry_run: DryRun = False,
@@ -49,6 +50,7 @@ def rerun(  # noqa: PLR0913 - the options that product.md promises
     options = options_of(
         reason,
         **{"from": None if from_ is None else seq_or_name(from_), "only": None if only is None else seq_or_name(only)},
+        whole=whole or None,
         parameters=read_parameters(param, None) if param else None,
         definition=definition,
         dryRun=dry_run or None,
@@ -92,6 +94,8 @@ def _command(plan: Json, options: Json, param: list[str]) -> str:
     for name, option in (("from", "--from"), ("only", "--only")):
         if name in options:
             words += [option, str(options[name])]
+    if "whole" in options:
+        words.append("--whole")
     for pair in param:
         words += ["--param", pair]
     if options["definition"] != "same":

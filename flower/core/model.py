@@ -184,7 +184,7 @@ class Suspension:
 class Flow:
     """One execution of a workflow, without its tasks. *suspended*: by a person, as a whole.
 
-    *revision* of its workflow, None if a hand wrote its rows.
+    *revision* of its workflow, None if a hand wrote its rows. *outcome*: of its tasks that are suspended, the word of one.
     *status* is derived: suspend if a task is suspended, else running, else wait, else finish; ignore if it was cancelled.
     *stalled*: all that is left waits on a suspended task.
     """
@@ -200,6 +200,7 @@ class Flow:
     failing: str | None
     revision: int | None = None
     suspended: Suspension | None = None
+    outcome: str | None = None
 
     @property
     def is_over(self) -> bool:
@@ -222,10 +223,14 @@ class NotBegun:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of a list of flows. *next* is what to hand in as `after` for the next part, None at the end."""
+    """A part of a list of flows. *next* is what to hand in as `after` for the next part, None at the end.
+
+    *searched_to*: how far back was looked, where this part ends because enough was looked at, and not because it is full.
+    """
 
     items: tuple[Flow, ...]
     next: str | None
+    searched_to: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

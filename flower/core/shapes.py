@@ -35,6 +35,7 @@ def flow(value: Flow) -> Json:
         "flowId": value.flow_id,
         "workflow": value.workflow,
         "status": value.status.word,
+        "outcome": value.outcome,
         "stalled": value.stalled,
         "priority": number(value.priority),
         "registeredAt": moment(value.registered_at),

@@ -11,12 +11,19 @@ from flower.core.errors import ConfigurationError
 from flower.core.model import Readiness
 from flower.database.store import Store
 from flower.web import health, keys, openapi
-from flower.web.api import flows, incidents, register, verbs, workflows
-from flower.web.auth import guard
+from flower.web.api import events, flows, incidents, register, verbs, workflows
+from flower.web.auth import Session, guard
 from flower.web.connections import attended
+from flower.web.pages import ask, many, overview, rendering, sign_in
+from flower.web.pages import flows as flows_page
+from flower.web.pages import workflows as workflows_page
 from flower.web.problems import problems
 from flower.web.registrar import Registrar
 from flower.web.requests import LARGEST_BODY, MOST_LARGE_BODIES
+from flower.web.watchers import Watchers
+
+_INTERFACE = (register, flows, verbs, incidents, workflows, events, health, openapi)
+_PAGES = (rendering, sign_in, overview, many, ask, flows_page, workflows_page)
 
 
 def create_app(
@@ -37,7 +44,15 @@ def create_app(
     app = web.Application(middlewares=[attended, problems(guard(token, allowed_hosts))], client_max_size=LARGEST_BODY)
     app[keys.STORE], app[keys.REGISTRAR], app[keys.READY] = store, Registrar(store.flows), ready
     app[keys.BODY_SECONDS], app[keys.ASKS_TOKEN] = body_seconds, token is not None
+    app[keys.SESSION] = None if token is None else Session(token)
     app[keys.LARGE_BODIES] = asyncio.Semaphore(MOST_LARGE_BODIES)
-    for module in (register, flows, verbs, incidents, workflows, health, openapi):
+    app[keys.WATCHERS] = Watchers(store.changes)
+    app.on_shutdown.append(_send_watchers_home)
+    rendering.setup(app)
+    for module in (*_INTERFACE, *_PAGES):
         app.add_routes(module.routes)
     return app
+
+
+async def _send_watchers_home(app: web.Application) -> None:
+    app[keys.WATCHERS].end()

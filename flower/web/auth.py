@@ -1,13 +1,15 @@
-"""Decides who may ask. With a token: whoever has it. Without: whoever reaches this machine under a name that is ours.
+"""Decides who may ask. With a token: whoever has it, or signed in with it. Without: whoever reaches this machine under a name that is ours.
 
-A page in somebody's browser can send requests to localhost, by DNS rebinding even as its own origin. The names in Host and the
-headers Sec-Fetch-Site and Origin tell such requests apart.
+A page in somebody's browser can send requests to localhost, by DNS rebinding even as its own origin, and a browser adds the cookie of
+whoever signed in to requests that he did not make. The names in Host, and the headers Sec-Fetch-Site, Origin and X-Flower, tell such
+requests apart.
 """
 
 from __future__ import annotations
 
 import hmac
 import re
+import time
 from collections.abc import Callable, Sequence
 
 from aiohttp import web
@@ -15,34 +17,68 @@ from aiohttp import web
 from flower.core.errors import RequestRefused
 
 OPEN = frozenset({"/healthz", "/readyz"})
+SIGN_IN = "/sign-in"
+SIGN_OUT = "/sign-out"
+STATIC = "/static/"
+HEADER = "X-Flower"
+SESSION_SECONDS = 7 * 24 * 3600
 
 _OUR_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[^\s:/@\[\]]+)(:[0-9]*)?", re.IGNORECASE)
 
 
+class Session:
+    """What a browser keeps instead of *token*: until when it is good, signed with the token. Whoever changes the token ends all sessions."""
+
+    def __init__(self, token: str) -> None:
+        self._key = token.encode("utf-8", "surrogateescape")
+        # Browsers send a cookie to every port of a host: two Flowers with tokens of their own must not go over each other's.
+        self.cookie = f"flower-{self._sign('cookie')[:8]}"
+
+    def is_token(self, given: str) -> bool:
+        """Whether *given* is the token. Takes as long for a wrong one as for the right one."""
+        # Compared as bytes: compare_digest refuses text that is not ASCII.
+        return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self._key)
+
+    def begin(self) -> str:
+        """Return the value of a cookie that is good from now on, for SESSION_SECONDS."""
+        until = str(int(time.time()) + SESSION_SECONDS)
+        return f"{until}.{self._sign(until)}"
+
+    def holds(self, request: web.Request) -> bool:
+        """Whether *request* brings such a cookie."""
+        until, _, signature = request.cookies.get(self.cookie, "").partition(".")
+        is_ours = hmac.compare_digest(signature.encode("utf-8", "surrogateescape"), self._sign(until).encode())
+        return is_ours and int(until) > time.time()
+
+    def _sign(self, text: str) -> str:
+        return hmac.new(self._key, text.encode("utf-8", "surrogateescape"), "sha256").hexdigest()
+
+
 def guard(token: str | None, allowed_hosts: Sequence[str]) -> Callable[[web.Request], None]:
     """Return the check that raises RequestRefused for those who may not come in; it runs before anything of the request is used."""
     names = frozenset(_name(host) or host.lower() for host in (*_OUR_NAMES, *allowed_hosts))
+    session = None if token is None else Session(token)
 
     def check(request: web.Request) -> None:
-        if request.rel_url.raw_path in OPEN:
+        path = request.rel_url.raw_path
+        if path in OPEN:
             return
-        if token is not None:
-            _check_token(request, token)
-        else:
+        if session is None:
             _check_host(request, names)
+        elif path not in {SIGN_IN, SIGN_OUT} and not path.startswith(STATIC):
+            _check_token(request, session)
         if request.method not in _SAFE_METHODS:
             _check_origin(request)
 
     return check
 
 
-def _check_token(request: web.Request, token: str) -> None:
+def _check_token(request: web.Request, session: Session) -> None:
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    # Compared as bytes: compare_digest refuses text that is not ASCII. Without the scheme, nothing has been given.
-    sent = given.strip().encode("utf-8", "surrogateescape") if scheme.lower() == "bearer" else b""
-    if not hmac.compare_digest(sent, token.encode("utf-8", "surrogateescape")):
+    # Without the scheme, nothing has been given.
+    if not session.is_token(given.strip() if scheme.lower() == "bearer" else "") and not session.holds(request):
         raise RequestRefused(
             401,
             "this Flower asks for its token: send the header 'Authorization: Bearer <token>' (the value of --token or FLOWER_TOKEN)",
@@ -61,10 +97,15 @@ def _check_host(request: web.Request, names: frozenset[str]) -> None:
 
 
 def _check_origin(request: web.Request) -> None:
-    site, origin = request.headers.get("Sec-Fetch-Site", "none"), request.headers.get("Origin")
-    is_foreign = origin is not None and origin.partition("://")[2].lower() != request.headers.get("Host", "").lower()
+    headers = request.headers
+    site, origin = headers.get("Sec-Fetch-Site", "none"), headers.get("Origin")
+    is_foreign = origin is not None and origin.partition("://")[2].lower() != headers.get("Host", "").lower()
     if site not in {"none", "same-origin"} or is_foreign:
         raise RequestRefused(403, "a page of another site may not do this; send the request from Flower's own page, or without a browser")
+    is_browser = "Cookie" in headers or origin is not None or "Sec-Fetch-Site" in headers
+    # Forms cannot send a header; those two have no other way, and a foreign one was refused above.
+    if is_browser and HEADER not in headers and request.rel_url.raw_path not in {SIGN_IN, SIGN_OUT}:
+        raise RequestRefused(403, f"a request with a cookie, or from a page, needs the header '{HEADER}: 1' to change something")
 
 
 def _name(authority: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Says whether this process lives, whether it can work, and where to look. Health needs no token and no known Host."""
+"""Says whether this process lives, and whether it can work. Health needs no token and no known Host."""
 
 from __future__ import annotations
 
@@ -8,33 +8,8 @@ from aiohttp import web
 
 from flower.web.answers import answer
 from flower.web.keys import READY
-from flower.web.requests import NoQuery, query
 
 routes = web.RouteTableDef()
-
-_WHERE_TO_LOOK = {
-    "name": "Flower",
-    "description": "a workflow engine that lives in PostgreSQL",
-    "entryPoints": {
-        "start a workflow": "POST /register/{workflow}",
-        "workflows": "GET /api/workflows",
-        "one workflow": "GET /api/workflows/{workflow}",
-        "flows": "GET /api/flows",
-        "one flow with its tasks": "GET /api/flows/{flowId}",
-        "one task": "GET /api/flows/{flowId}/tasks/{seq or name}",
-        "why tasks wait": "GET /api/flows/{flowId}/why",
-        "this interface as OpenAPI": "GET /openapi.json",
-        "alive": "GET /healthz",
-        "ready": "GET /readyz",
-    },
-}
-
-
-@routes.get("/")
-async def entry(request: web.Request) -> web.Response:
-    """Say what this is and where to look."""
-    query(request, NoQuery)
-    return answer(_WHERE_TO_LOOK)
 
 
 @routes.get("/healthz")

@@ -9,7 +9,9 @@ from aiohttp import web
 
 from flower.core.model import Readiness
 from flower.database.store import Store
+from flower.web.auth import Session
 from flower.web.registrar import Registrar
+from flower.web.watchers import Watchers
 
 REGISTRAR: web.AppKey[Registrar] = web.AppKey("registrar", Registrar)
 STORE: web.AppKey[Store] = web.AppKey("store", Store)
@@ -17,3 +19,5 @@ READY: web.AppKey[Callable[[], Awaitable[Readiness]]] = web.AppKey("ready")
 BODY_SECONDS: web.AppKey[float] = web.AppKey("body_seconds", float)
 LARGE_BODIES: web.AppKey[asyncio.Semaphore] = web.AppKey("large_bodies", asyncio.Semaphore)
 ASKS_TOKEN: web.AppKey[bool] = web.AppKey("asks_token", bool)
+WATCHERS: web.AppKey[Watchers] = web.AppKey("watchers", Watchers)
+SESSION: web.AppKey[Session | None] = web.AppKey("session")

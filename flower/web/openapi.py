@@ -10,10 +10,12 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from flower.core.model import Json
+from flower.web import pages
 from flower.web.answers import answer
+from flower.web.api.events import EVENTS, EventsQuery
 from flower.web.api.flows import FlowsQuery, LogsQuery
 from flower.web.api.register import LONGEST_KEY, LONGEST_WORKFLOW, Registration
-from flower.web.api.verbs import HandedIn, Rerun, Said, Skipping
+from flower.web.api.verbs import HandedIn, Rerun, Said, Skipping, Urgency
 from flower.web.api.workflows import Written
 from flower.web.auth import OPEN
 from flower.web.problems import REGISTER
@@ -36,6 +38,7 @@ ANSWERS = {
     "/api/flows/{flowId}/rerun": "RunsAgain",
     "/api/flows/{flowId}/cancel": "Cancelled",
     **{f"/api/flows/{{flowId}}/{verb}": "Done" for verb in ("suspend", "resume")},
+    "/api/flows/{flowId}/priority": "Done",
     "/api/flows/{flowId}/tasks/{step}/ignore": "Ignored",
     **{f"/api/flows/{{flowId}}/tasks/{{step}}/{verb}": "DoneToTask" for verb in ("complete", "retry")},
     "/api/incidents": "IncidentList",
@@ -43,11 +46,11 @@ ANSWERS = {
     "/api/workflows/{workflow}": "Workflow",
     "/healthz": "Alive",
     "/readyz": "Ready",
-    "/": "WhereToLook",
 }
 
 # What GET takes in its query.
 QUERIES: dict[str, type[BaseModel]] = {
+    EVENTS: EventsQuery,
     "/api/flows": FlowsQuery,
     "/api/flows/{flowId}/logs": LogsQuery,
     "/api/flows/{flowId}/tasks/{step}/logs": LogsQuery,
@@ -58,6 +61,7 @@ BODIES: dict[str, type[BaseModel]] = {
     REGISTER + "/{task_id}": Registration,
     "/api/flows/{flowId}/rerun": Rerun,
     **{f"/api/flows/{{flowId}}/{verb}": Said for verb in ("cancel", "suspend", "resume")},
+    "/api/flows/{flowId}/priority": Urgency,
     "/api/flows/{flowId}/tasks/{step}/ignore": Skipping,
     "/api/flows/{flowId}/tasks/{step}/complete": HandedIn,
     "/api/flows/{flowId}/tasks/{step}/retry": Said,
@@ -83,8 +87,8 @@ def describe(app: web.Application) -> Json:
     paths: dict[str, Json] = {}
     for route in app.router.routes():
         path = route.resource.canonical if route.resource else "*"
-        # A GET answers HEAD as well, which needs no words of its own.
-        if route.method != "HEAD":
+        # A GET answers HEAD as well, which needs no words of its own; pages are for people.
+        if route.method != "HEAD" and not route.handler.__module__.startswith(pages.__name__):
             paths.setdefault(path, {})[route.method.lower()] = _operation(path, route)
     written = Written.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas = SCHEMAS | {model.__name__: _schema(model) for model in BODIES.values()} | {**written.pop("$defs"), "Written": written}
@@ -104,6 +108,8 @@ def describe(app: web.Application) -> Json:
 def _operation(path: str, route: web.AbstractRoute) -> Json:
     is_register = path.startswith(REGISTER)
     content = _content(ANSWERS[path]) if path in ANSWERS and route.method != "DELETE" else {"application/json": {"schema": {"type": "object"}}}
+    if path == EVENTS:
+        content = {"text/event-stream": {"schema": TEXT}}
     error = {"description": "what is wrong", "content": _content("Failed") if is_register else _content("Problem", "application/problem+json")}
     operation: dict[str, Json] = {
         "operationId": route.handler.__name__,

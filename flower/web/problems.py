@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from time import perf_counter
 from typing import Final
+from urllib.parse import urlencode
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from flower.core import log
 from flower.core.errors import DatabaseFull, DatabaseLost, FieldError, Invalid, RequestRefused, UsageError
-from flower.web.answers import answer
+from flower.web.answers import HEADERS, answer
+from flower.web.auth import SIGN_IN
+from flower.web.pages.rendering import show, wants_page
 from flower.web.requests import curl, tail
 
 _log = log.get()
@@ -48,6 +51,9 @@ def problems(check: Callable[[web.Request], None]) -> Middleware:
         try:
             check(request)
             response = await handler(request)
+        except web.HTTPRedirection as moved:
+            moved.headers.update(HEADERS)
+            raise
         except Exception as error:  # noqa: BLE001 - the last one who can answer
             response = _answer(request, _refusal(request, error))
         _log.debug("http.answered", method=request.method, path=request.rel_url.raw_path, status=response.status, seconds=perf_counter() - began)
@@ -69,7 +75,7 @@ def _refusal(request: web.Request, error: Exception) -> Refusal:
     if isinstance(error, web.HTTPMethodNotAllowed):
         return _wrong_method(request, error)
     if isinstance(error, web.HTTPNotFound):
-        return Refusal(404, f"there is nothing at {request.rel_url.raw_path} (GET / lists what there is)")
+        return Refusal(404, f"there is nothing at {request.rel_url.raw_path} (GET /openapi.json describes what there is)")
     if isinstance(error, web.HTTPException):
         return Refusal(error.status, error.text or error.reason)
     return _failed(request, error)
@@ -102,11 +108,15 @@ def _failed(request: web.Request, error: Exception) -> Refusal:
 
 def _answer(request: web.Request, refusal: Refusal) -> web.Response:
     errors = [{"path": error.path, "message": error.message} for error in refusal.errors]
+    title = _TITLES.get(refusal.status, "Error")
     if _is_register(request):
         failed = {"status": "failed", "taskId": _task_id(request), "description": refusal.detail, "errors": errors}
         response = answer(failed, refusal.status, headers=refusal.headers)
+    elif wants_page(request):
+        if refusal.status == web.HTTPUnauthorized.status_code:
+            return web.Response(status=303, headers={**HEADERS, "Location": f"{SIGN_IN}?{urlencode({'next': request.path_qs})}"})
+        response = show(request, "error.html", status=refusal.status, headers=refusal.headers, title=title, refusal=refusal)
     else:
-        title = _TITLES.get(refusal.status, "Error")
         problem = {"type": "about:blank", "title": title, "status": refusal.status, "detail": refusal.detail, "errors": errors}
         response = answer(problem, refusal.status, headers=refusal.headers, content_type="application/problem+json")
     if refusal.status in {408, 413}:

@@ -6,8 +6,8 @@ import asyncio
 import json
 import shlex
 from difflib import get_close_matches
-from typing import Any, TypeVar
-from urllib.parse import unquote_to_bytes
+from typing import Any, TypeVar, get_origin
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -67,6 +67,16 @@ def query(request: web.Request, model: type[Model]) -> Model:
     return valid(model, dict(given), "query parameter")
 
 
+def queries(request: web.Request, model: type[Model]) -> Model:
+    """Return the query as *model*, as `query` does; a field that is a tuple takes whatever is given under its name."""
+    given = request.rel_url.query
+    unclean = [FieldError(name, _NUL) for name, value in given.items() if not strict.is_clean(name + value)]
+    if unclean:
+        raise Invalid(unclean)
+    many = {name for name, field in model.model_fields.items() if get_origin(field.annotation) is tuple}
+    return valid(model, {name: given.getall(name) if name in many else given[name] for name in given}, "query parameter")
+
+
 class NoQuery(BaseModel, extra="forbid"):
     """A route that takes nothing in its query."""
 
@@ -88,6 +98,13 @@ async def body(request: web.Request) -> dict[str, Json] | None:
     if not isinstance(value, dict):
         raise Invalid([FieldError("", f"the body must be a JSON object, like {_EXAMPLE}")])
     return value
+
+
+async def form(request: web.Request) -> dict[str, str]:
+    """Return the fields of an HTML form that was sent, the last of a name. Raises RequestRefused for what is no form, and as `body` does."""
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise RequestRefused(415, "a form is taken here: application/x-www-form-urlencoded")
+    return dict(parse_qsl((await _receive(request)).decode("utf-8", "replace"), keep_blank_values=True))
 
 
 def valid(model: type[Model], value: Json, what: str = "field") -> Model:

@@ -40,6 +40,7 @@ _FLOW = {
     "flowId": TEXT,
     "workflow": TEXT,
     "status": _STATUS,
+    "outcome": _OUTCOME,
     "stalled": _YES_OR_NO,
     "priority": _NUMBER,
     "registeredAt": _TIME,
@@ -155,5 +156,4 @@ SCHEMAS: dict[str, Json] = {
     "WorkflowList": _list_of("Workflow"),
     "Alive": _object(status={"const": "ok"}),
     "Ready": _object(status={"enum": ["ready", "not ready"]}, checks=_object(database=TEXT, schema=TEXT, dispatcher=TEXT)),
-    "WhereToLook": _object(name=TEXT, description=TEXT, entryPoints={"type": "object", "additionalProperties": TEXT}),
 }

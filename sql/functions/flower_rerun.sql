@@ -1,5 +1,5 @@
 -- Run a flow again, in part: what failed or was cancelled and what depends on it; or, with "from" (a seq as a number, a name as a text), that task
--- and all that depends on it, of a finished flow as well; with "only", that task alone. Results that are not run again are kept and reused.
+-- and all that depends on it, of a finished flow as well; with "only", that task alone; with "whole", all that has run. Results that are not run again are kept and reused.
 -- definition: same, or latest: the flow gets the latest revision of its workflow, and what that defines in another way runs.
 -- parameters: new values for parameters of the flow, for the tasks that run. dryRun: only answer the plan. ifUnchanged: the version of a plan;
 -- refuse if the flow or its latest definition has moved on since, or this is another plan. cancelRunning: take away what runs, and run it again;
@@ -21,7 +21,7 @@ DECLARE
     running  text[];
     plan     jsonb;
 BEGIN
-    PERFORM kr_begin_verb(flow, options, '{from,only,parameters,dryRun,ifUnchanged,cancelRunning,definition}');
+    PERFORM kr_begin_verb(flow, options, '{from,only,whole,parameters,dryRun,ifUnchanged,cancelRunning,definition}');
     PERFORM kr_check_rerun(options);
     version := concat_ws(' ', flow, kr_version(flow), '{"definition": "same"}' || options - '{dryRun,ifUnchanged,cancelRunning,reason,by}'::text[]);
     changed := kr_defined_otherwise(flow);
@@ -42,6 +42,11 @@ BEGIN
             PERFORM kr_not_now(format('task %s of flow %s has not run yet, so it cannot run again: it waits (python -m flower why %s)', quote_literal(kr_name(task)), flow, flow));
         END IF;
         again := ARRAY[task.task_exec_seq];
+    ELSIF options -> 'whole' = 'true' THEN
+        again := ARRAY(SELECT t.task_exec_seq FROM kr_task_stat t WHERE t.task_flow_id = flow AND t.exec_status NOT IN (0, 1));
+        IF again || renewed = '{}' AND (running IS NULL OR options -> 'cancelRunning' IS DISTINCT FROM 'true') THEN
+            PERFORM kr_not_now(format('nothing of flow %s has run yet, so it cannot run again: it waits (python -m flower why %s)', flow, flow));
+        END IF;
     ELSE
         again := ARRAY(SELECT t.task_exec_seq FROM kr_task_stat t WHERE t.task_flow_id = flow AND ((t.exec_status = 2 AND t.outcome IN ('failed', 'poison', 'invalid'))
             OR (t.exec_status = 9 AND t.outcome = 'cancelled')));
@@ -88,6 +93,8 @@ CREATE OR REPLACE FUNCTION kr_check_rerun(options jsonb) RETURNS void LANGUAGE p
 BEGIN
     IF options ?& '{from,only}' THEN
         PERFORM kr_refuse('only', 'stands in place of from, not beside it');
+    ELSIF options -> 'whole' = 'true' AND options ?| '{from,only}' THEN
+        PERFORM kr_refuse('whole', 'stands in place of from and only, not beside them');
     ELSIF options ? 'only' AND options ->> 'definition' = 'latest' THEN
         PERFORM kr_refuse('only', 'cannot stand beside the latest definition: whatever that defines in another way runs, too');
     ELSIF jsonb_typeof(coalesce(options -> 'from', options -> 'only')) NOT IN ('string', 'number') THEN

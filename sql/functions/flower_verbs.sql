@@ -57,6 +57,25 @@ EXCEPTION WHEN lock_not_available THEN
     PERFORM kr_busy(flow);
 END $$;
 
+-- Make a flow more or less urgent: {"priority": -20 to 19}. It counts at once for its tasks that have not ended.
+CREATE OR REPLACE FUNCTION flower_priority(flow text, options jsonb DEFAULT '{}') RETURNS jsonb
+LANGUAGE plpgsql SET search_path FROM CURRENT SET lock_timeout = '1s' AS $$
+#variable_conflict use_variable
+DECLARE
+    urgency numeric;
+BEGIN
+    PERFORM kr_begin_verb(flow, options, '{priority}');
+    IF jsonb_typeof(options -> 'priority') IS DISTINCT FROM 'number' OR (options ->> 'priority')::numeric NOT IN (SELECT generate_series(-20, 19)) THEN
+        PERFORM kr_refuse('priority', 'must be a whole number from -20 to 19');
+    END IF;
+    urgency := options ->> 'priority';
+    UPDATE kr_flow_stat f SET task_priority = urgency WHERE f.task_flow_id = flow;
+    UPDATE kr_task_stat t SET task_priority = urgency WHERE t.task_flow_id = flow AND t.exec_status NOT IN (3, 9) AND t.task_priority <> urgency;
+    RETURN kr_end_verb('priority', flow, NULL, options, jsonb_build_object('priority', urgency));
+EXCEPTION WHEN lock_not_available THEN
+    PERFORM kr_busy(flow);
+END $$;
+
 -- Skip a task: it is ignored, and whatever depends on it goes on; what cannot do without its result is ignored, too. dryRun: only say what
 -- follows, {"runs": names, "ignored": names}.
 CREATE OR REPLACE FUNCTION flower_ignore(flow text, step text, options jsonb DEFAULT '{}') RETURNS jsonb
@@ -141,7 +160,7 @@ BEGIN
     IF FOUND THEN
         PERFORM kr_refuse(odd, format('no such option; there are %s', array_to_string(known || '{reason,by}'::text[], ', ')));
     END IF;
-    SELECT o INTO odd FROM unnest('{dryRun,checked,cancelRunning}'::text[]) o WHERE jsonb_typeof(options -> o) NOT IN ('boolean', 'null') LIMIT 1;
+    SELECT o INTO odd FROM unnest('{dryRun,checked,cancelRunning,whole}'::text[]) o WHERE jsonb_typeof(options -> o) NOT IN ('boolean', 'null') LIMIT 1;
     IF FOUND THEN
         PERFORM kr_refuse(odd, 'must be true or false');
     END IF;

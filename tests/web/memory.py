@@ -14,6 +14,7 @@ from flower.core.errors import UnknownFlow, UnknownWorkflow
 from flower.core.model import Flow, LogLine, Order, Page, Registered, Step, Task, Waiting, Workflow
 from flower.core.status import Gate, Status
 from flower.core.steps import failing_of
+from flower.database.store.changes import Snapshot
 
 FLOW = "019ab0c2-7a53-7c3e-9a63-0242ac1f0003"
 MORNING = datetime(2026, 11, 24, 8, 30, 0, 250000, tzinfo=UTC)
@@ -68,6 +69,13 @@ class Logs:
     async def before_failure(self, tasks: Sequence[Task]) -> tuple[LogLine, ...]:
         failing = failing_of(tasks)
         return () if failing is None else (LogLine(failing.flow_id, failing.seq, 1, datetime(2030, 1, 1, tzinfo=UTC), "info", "stdout", "hm", "7"),)
+
+
+class Changes:
+    """Nothing ever changes."""
+
+    async def now(self) -> Snapshot:
+        return Snapshot(1, frozenset(), frozenset())
 
 
 @dataclass

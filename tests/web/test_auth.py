@@ -109,9 +109,20 @@ async def test_a_page_of_another_site_starts_nothing(client: Client, flows: Flow
     assert not flows.orders
 
 
-@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost:8000"}, {"Sec-Fetch-Site": "none"}, {}])
+FROM_A_PAGE = [{"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost:8000"}, {"Sec-Fetch-Site": "none"}, {"Cookie": "of=another"}]
+
+
+@pytest.mark.parametrize("headers", [{}, *({**headers, "X-Flower": "1"} for headers in FROM_A_PAGE)])
 async def test_our_own_page_and_no_page_may(client: Client, headers: dict[str, str]) -> None:
     assert (await post(client, "/register/example", headers={"Host": "localhost:8000", **headers}))[0] == 200
+
+
+@pytest.mark.parametrize("headers", FROM_A_PAGE)
+async def test_a_form_of_whatever_page_starts_nothing(client: Client, flows: Flows, headers: dict[str, str]) -> None:
+    status, said = await post(client, "/register/example", headers={"Host": "localhost:8000", **headers})
+
+    assert (status, "X-Flower" in said["description"]) == (403, True)
+    assert not flows.orders
 
 
 async def test_an_open_interface_that_others_can_reach_is_not_made(connect: Connect) -> None:
@@ -129,13 +140,6 @@ async def test_not_ready_is_503_and_says_what_is_wrong(connect: Connect) -> None
 
 async def test_ready_says_so(client: Client) -> None:
     assert await get(client, "/readyz") == (200, {"status": "ready", "checks": {"database": "ok", "schema": "ok", "dispatcher": "ok"}})
-
-
-async def test_the_root_says_where_to_look(client: Client) -> None:
-    status, said = await get(client, "/")
-
-    assert (status, said["name"]) == (200, "Flower")
-    assert "GET /api/flows" in said["entryPoints"].values()
 
 
 async def test_what_is_no_http_is_answered_without_a_traceback_in_the_log(client: Client, caplog: pytest.LogCaptureFixture) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flower.database.pool import Pool
+from flower.database.store.changes import Changes
 from flower.database.store.cycle import Cycle
 from flower.database.store.flows import Flows
 from flower.database.store.incidents import Incidents
@@ -18,6 +19,7 @@ class Store:
     """All statements of Flower over one pool."""
 
     def __init__(self, pool: Pool) -> None:
+        self.changes = Changes(pool)
         self.cycle = Cycle(pool)
         self.flows = Flows(pool)
         self.incidents = Incidents(pool)

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from decimal import Decimal
 from uuid import uuid4
 
 import asyncpg
@@ -99,11 +100,11 @@ class Flows:
         rows = await self._pool.fetch(query("not_begun"), list(programs))
         return tuple(NotBegun(row["workflow"], row["program"], row["parameters"], tuple(row["filled"])) for row in rows)
 
-    async def why(self, flow_id: str) -> tuple[Waiting, ...]:
-        """Return, for each task that neither runs nor is over, all reasons."""
+    async def why(self, flow_id: str, seq: Decimal | None = None) -> tuple[Waiting, ...]:
+        """Return, for each task that neither runs nor is over, or for the one with *seq*, all reasons."""
         workers = await Workers(self._pool).alive()
         programs = sorted({program for worker in workers for program in worker.programs})
-        standing = [standing_of(row) for row in await self._pool.fetch(query("why"), flow_id)]
+        standing = [standing_of(row) for row in await self._pool.fetch(query("why"), flow_id, seq)]
         return tuple(Waiting(task.seq, task.name, task.gate, sentences(task, len(workers), programs)) for task in standing)
 
     async def advance(self, flow_id: str) -> None:

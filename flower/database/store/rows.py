@@ -34,6 +34,7 @@ def flow_of(row: asyncpg.Record) -> Flow:
         counts={word: row[column] for word, column in _COUNTS.items()},
         failing=row["failing"],
         revision=row["revision"],
+        outcome=row["outcome"],
         suspended=None if row["suspended_at"] is None else Suspension(row["suspended_at"], row["suspended_reason"]),
     )
 

@@ -43,6 +43,10 @@ class Verbs:
         """Let a suspended flow go on."""
         return await self._send(query("resume"), flow, None, options)
 
+    async def priority(self, flow: str, options: Options) -> Json:
+        """Make a flow more or less urgent."""
+        return await self._send(query("priority"), flow, None, options)
+
     async def ignore(self, flow: str, step: str, options: Options) -> Json:
         """Skip a task."""
         return await self._send(query("ignore"), flow, step, options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from itertools import groupby
 
@@ -11,7 +11,7 @@ import asyncpg
 
 from flower.core.definition import Definition
 from flower.core.errors import UnknownWorkflow
-from flower.core.model import Step, Workflow
+from flower.core.model import Program, Step, Workflow
 from flower.database.errors import invalid
 from flower.database.pool import Pool
 from flower.database.queries import query
@@ -58,6 +58,11 @@ class Workflows:
         rows = await self._pool.fetch(query("workflow_names"))
         return UnknownWorkflow(workflow, get_close_matches(workflow, [row["workflow"] for row in rows], n=3))
 
+    async def programs(self, names: Sequence[str]) -> Mapping[str, Program]:
+        """Return what is known of those programs of *names* that a worker has ever announced."""
+        rows = await self._pool.fetch(query("programs"), list(names))
+        return {row["program"]: _program(row) for row in rows}
+
     async def _of(self, workflow: str | None) -> tuple[Workflow, ...]:
         rows = await self._pool.fetch(query("workflows"), workflow)
         return tuple(_workflow(name, list(steps)) for name, steps in groupby(rows, lambda row: str(row["workflow"])))
@@ -66,6 +71,18 @@ class Workflows:
 def _workflow(name: str, rows: Sequence[asyncpg.Record]) -> Workflow:
     whole = rows[0]
     return Workflow(name, _steps(rows), whole["revision"] or 0, json_of(whole["takes"]), json_of(whole["result"]), whole["flow_timeout"])
+
+
+def _program(row: asyncpg.Record) -> Program:
+    return Program(
+        name=row["program"],
+        takes=None if row["takes"] is None else tuple(row["takes"]),
+        requires=tuple(row["requires"]),
+        accepts=json_of(row["accepts"]),
+        result=json_of(row["result"]),
+        options=json_of(row["options"]),
+        place=row["place"],
+    )
 
 
 def _steps(rows: Sequence[asyncpg.Record]) -> tuple[Step, ...]:

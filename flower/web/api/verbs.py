@@ -51,11 +51,18 @@ class Rerun(Said):
         default=None, alias="from", description="the task to begin from, and all that depends on it: a seq as a number, a name as a text"
     )
     only: _Step | None = Field(default=None, description="this task alone")
+    whole: bool = Field(default=False, description="everything that has run")
     parameters: dict[str, Any] | None = Field(default=None, description="new values for parameters of the flow, for the tasks that run")
     definition: Literal["same", "latest"] = Field(default="same", description="latest: as the workflow is defined now")
     dry_run: bool = Field(default=False, description="only answer the plan")
     if_unchanged: str | None = Field(default=None, description="the version of a plan; refused if the flow has moved on since")
     cancel_running: bool = Field(default=False, description="take away what runs, and run it again")
+
+
+class Urgency(Said):
+    """The body of `priority`."""
+
+    priority: StrictInt = Field(ge=-20, le=19, description="lower is more urgent; one point is worth four hours of waiting")
 
 
 _OfFlow: TypeAlias = Callable[[Verbs, str, Options], Awaitable[Json]]
@@ -84,6 +91,12 @@ async def suspend(request: web.Request) -> web.Response:
 async def resume(request: web.Request) -> web.Response:
     """Let a suspended flow go on."""
     return await _of_flow(request, Said, Verbs.resume)
+
+
+@routes.post(_FLOW + "/priority")
+async def priority(request: web.Request) -> web.Response:
+    """Make a flow more or less urgent; it counts at once for whatever of it has not begun."""
+    return await _of_flow(request, Urgency, Verbs.priority)
 
 
 @routes.post(_TASK + "/ignore")

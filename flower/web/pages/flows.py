@@ -1,0 +1,75 @@
+"""/flows: all flows, the newest first, by whatever a person looks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal
+
+from aiohttp import web
+from pydantic import Field
+
+from flower.core.model import Flow
+from flower.web.api.flows import FlowsQuery
+from flower.web.keys import STORE
+from flower.web.pages.marks import Mark, mark_of
+from flower.web.pages.rendering import show
+from flower.web.requests import query
+
+routes = web.RouteTableDef()
+
+_WITHIN: Final = {"15m": timedelta(minutes=15), "1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7)}
+_WITHIN_WORDS: Final = {"15m": "15 minutes", "1h": "hour", "24h": "24 hours", "7d": "7 days"}
+_STATUSES: Final = ("running", "wait", "failed", "approval", "suspend", "finish", "ignore")
+
+
+class Looked(FlowsQuery, extra="forbid", frozen=True):
+    """What is looked for: what the list of the interface takes, and what is easier to choose."""
+
+    limit: int = Field(default=50, ge=1, le=100)
+    within: Literal["", "15m", "1h", "24h", "7d"] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One flow. *bar*: how long it took or has taken, 0 to 100, of the longest on the page."""
+
+    flow: Flow
+    mark: Mark
+    seconds: float
+    bar: int
+
+
+def wanted_of(looked: Looked, now: datetime) -> dict[str, Any]:
+    """Return what the store is asked for."""
+    wanted = looked.model_dump(include=set(FlowsQuery.model_fields))
+    if looked.within:
+        wanted["since"] = now - _WITHIN[looked.within]
+    return {name: value or None for name, value in wanted.items()}
+
+
+def rows_of(flows: tuple[Flow, ...], now: datetime) -> list[Row]:
+    """Return *flows* as they are shown."""
+    seconds = [max(0.0, ((flow.finished_at or now) - flow.registered_at).total_seconds()) if flow.registered_at else 0.0 for flow in flows]
+    longest = max(seconds, default=0.0) or 1.0
+    return [Row(flow, mark_of(flow), took, round(100 * took / longest)) for flow, took in zip(flows, seconds, strict=True)]
+
+
+@routes.get("/flows")
+async def page(request: web.Request) -> web.Response:
+    """List flows."""
+    looked = query(request, Looked)
+    now = datetime.now(UTC)
+    chosen = {name: value for name, value in looked.model_dump(mode="json", exclude={"limit", "after"}).items() if value}
+    found = await request.app[STORE].flows.list(**wanted_of(looked, now))
+    return show(
+        request,
+        "flows.html",
+        rows=rows_of(found.items, now),
+        found=found,
+        chosen=chosen,
+        is_first=looked.after is None,
+        statuses=_STATUSES,
+        within=_WITHIN_WORDS,
+        watch="",
+    )

@@ -1,0 +1,129 @@
+"""How a value looks on a page: the filters of the templates. Pure; whatever is no markup of ours is escaped."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from markupsafe import Markup
+
+from flower.core import shapes
+from flower.core.durations import between, duration
+from flower.core.escape import escape
+from flower.core.masks import mask
+from flower.core.model import Json
+from flower.core.steps import number
+
+_LONGEST_ID = 14
+_LONGEST_JSON = 100_000
+_MOST_LINES, _LONGEST_BEGINNING = 3, 300
+_ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:[+-]\d\d:\d\d|Z)")
+_ISO_APART = re.compile(f"({_ISO.pattern})")
+_MOMENT = Markup('<time datetime="{}" title="{} UTC" data-shown="{}">{} UTC</time>')
+
+
+def when(moment: datetime | None) -> Markup:
+    """Return *moment* as the browser shows it in the reader's own zone; without a script in UTC. Nothing for None."""
+    return _moment(moment, "clock", "%Y-%m-%d %H:%M:%S")
+
+
+def ago(moment: datetime | None) -> Markup:
+    """Return how long *moment* is ago, which the browser keeps counting; without a script the moment itself."""
+    return _moment(moment, "ago", "%Y-%m-%d %H:%M:%S")
+
+
+def since(moment: datetime | None) -> Markup:
+    """Return how long it is since *moment* as a duration that the browser keeps counting."""
+    if moment is None:
+        return Markup()
+    took = between(moment, datetime.now(UTC))
+    return Markup('<time datetime="{}" title="since {} UTC" data-shown="since">{}</time>').format(
+        shapes.moment(moment), moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"), took
+    )
+
+
+def _moment(moment: datetime | None, shown: str, form: str) -> Markup:
+    if moment is None:
+        return Markup()
+    text = moment.astimezone(UTC).strftime(form)
+    return _MOMENT.format(shapes.moment(moment), text, shown, text)
+
+
+def told(sentence: str) -> Markup:
+    """Return *sentence* with the times in it as the browser shows them."""
+    return Markup().join(when(datetime.fromisoformat(piece)) if _ISO.fullmatch(piece) else plain(piece) for piece in _ISO_APART.split(sentence))
+
+
+def json_text(value: Json) -> str:
+    """Return *value* for people: its secrets masked, indented, a text with its line ends as they are, and cut where it is very long."""
+    shown = mask(value)
+    text = shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False, indent=2)
+    return plain(text if len(text) <= _LONGEST_JSON else f"{text[:_LONGEST_JSON]}…")
+
+
+def first_lines(text: str) -> str:
+    """Return the beginning of *text*, of a few lines at most."""
+    shown = "\n".join(text.splitlines()[:_MOST_LINES])[:_LONGEST_BEGINNING]
+    return shown if len(shown) == len(text) else f"{shown}…"
+
+
+def plain(text: object) -> str:
+    """Return *text* with its control characters written out, which would be nothing to see."""
+    return escape(str(text), keep_lines=True)
+
+
+def short_id(flow_id: str) -> str:
+    """Return the end of an id, which differs where many of one minute stand below each other."""
+    return flow_id if len(flow_id) <= _LONGEST_ID else f"…{flow_id[-_LONGEST_ID + 1 :]}"
+
+
+def in_path(text: object) -> str:
+    """Return *text* as one part of a path."""
+    return quote(number(text) if isinstance(text, Decimal) else str(text), safe="")
+
+
+def address(text: str) -> str:
+    """Return *text*, the name of a workflow, as the tail of a path: its slashes stay."""
+    return quote(text, safe="/")
+
+
+def asked(values: dict[str, Any]) -> str:
+    """Return *values* as a query, without those that are empty."""
+    given = {name: number(value) if isinstance(value, Decimal) else value for name, value in values.items() if value not in {None, ""}}
+    return "?" + urlencode(given)
+
+
+def many(count: int) -> str:
+    """Return *count* with its thousands apart."""
+    return f"{count:,}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return *count* with its *noun*, in the plural where there is not one."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+FILTERS: Final[dict[str, Callable[..., Any]]] = {
+    "when": when,
+    "ago": ago,
+    "since": since,
+    "told": told,
+    "masked": mask,
+    "first_lines": first_lines,
+    "json": json_text,
+    "tojson_text": json.dumps,
+    "plain": plain,
+    "short_id": short_id,
+    "in_path": in_path,
+    "address": address,
+    "asked": asked,
+    "many": many,
+    "counted": counted,
+    "duration": duration,
+    "seq": number,
+}
