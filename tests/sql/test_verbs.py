@@ -107,6 +107,16 @@ async def test_from_a_task_of_a_finished_flow_runs_it_and_all_that_follows_with_
     assert await connection.fetchval("SELECT kr_flow_result($1)", flow) == "2"
 
 
+async def test_the_whole_of_a_flow_runs_again(engine: Engine, connection: Connection, flow: str) -> None:
+    assert "has run yet" in await refused(connection, "FL409", "rerun", flow, whole=True)
+    await finish_all(engine)
+
+    plan = await do(connection, "rerun", flow, whole=True)
+
+    assert ([task["name"] for task in plan["run"]], plan["reused"]) == (["load", "left", "right", "join"], [])
+    assert sorted(await finish_all(engine)) == ["join", "left", "load", "right"]
+
+
 async def test_only_one_task_leaves_those_after_it_as_they_are(engine: Engine, connection: Connection, flow: str) -> None:
     await finish_all(engine)
 
@@ -183,6 +193,8 @@ async def test_what_cannot_be_rerun_is_a_sentence_and_changes_nothing(engine: En
         {"dryRun": "true"},
         {"cancelRunning": 1},
         {"from": 1, "only": 2},
+        {"from": 1, "whole": True},
+        {"whole": "yes"},
         {"only": 2, "definition": "latest"},
         {"from": [1]},
         {"parameters": 1},
@@ -490,6 +502,24 @@ async def test_cancel_ignores_everything_unfinished_stops_what_runs_and_says_why
     assert running.claim_id in (await engine.finish(running, value="late")).refused
     assert await engine.claim() == []
     assert (await do(connection, "cancel", flow))["cancelled"] == []  # once more does no harm
+
+
+async def test_a_priority_counts_at_once_for_what_has_not_ended(engine: Engine, connection: Connection, flow: str) -> None:
+    other = await register(connection)
+    (first,) = await engine.claim(1)
+    await engine.finish(first, value="1")
+
+    done = await do(connection, "priority", other, priority=-5, reason="the customer waits")
+
+    assert (done, first.flow_id) == ({"flowId": other, "priority": -5}, flow)
+    assert [claim.flow_id for claim in await engine.claim(1)] == [other]
+    rows = await connection.fetch("SELECT DISTINCT flow_id, priority::integer FROM flower_tasks UNION SELECT flow_id, priority::integer FROM flower_flows")
+    assert {tuple(row) for row in rows} == {(flow, 0), (other, -5)}
+    assert await connection.fetchval("SELECT reason FROM kr_audit WHERE verb = 'priority'") == "the customer waits"
+    for odd in (-21, 20, 1.5, "1", None, True):
+        await refused(connection, "FL422", "priority", other, priority=odd)
+    await refused(connection, "FL422", "priority", other)
+    await refused(connection, "FL404", "priority", "gone", priority=1)
 
 
 async def test_a_finished_flow_cannot_be_cancelled_or_suspended(engine: Engine, connection: Connection, flow: str) -> None:
