@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from flower.core.masks import mask
 from flower.core.model import Deed, Flow, Incident, Json, LogLine, Page, Registered, Step, Task, Waiting, Workflow
+from flower.core.picture import Attempt
 from flower.core.status import status_word
 from flower.core.steps import commands, failing_of
 
@@ -83,6 +84,20 @@ def task(value: Task) -> Json:
         "suspendedAt": moment(value.suspended_at),
         "runAfter": moment(value.run_after),
         "place": value.place,
+    }
+
+
+def attempt(value: Attempt) -> Json:
+    """Return an earlier attempt of a task, its secrets masked."""
+    return {
+        "attempt": value.number,
+        "status": value.status,
+        "outcome": value.outcome,
+        "startedAt": moment(value.started_at),
+        "endedAt": moment(value.ended_at),
+        "worker": None if value.worker is None else str(value.worker),
+        "result": mask(value.result),
+        "error": mask(value.error),
     }
 
 

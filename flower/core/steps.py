@@ -11,6 +11,8 @@ from flower.core.errors import UnknownTask
 from flower.core.model import Task
 from flower.core.status import Status
 
+_MOST_DIGITS = 1000
+
 
 def find_task(flow_id: str, tasks: Sequence[Task], step: str) -> Task:
     """Return the task of *tasks* whose seq is *step*, else the first whose name it is. Raises UnknownTask with near names."""
@@ -48,6 +50,16 @@ def commands(task: Task) -> dict[str, str]:
 def number(seq: Decimal) -> str:
     """Return *seq* as people write it: `3`, `1.5`."""
     return f"{seq.normalize():f}" if seq.is_finite() else str(seq)
+
+
+def seq_of(step: str) -> Decimal | None:
+    """Return the seq that *step* is, also one that a hand alone could write (NaN); None if it can only be a name."""
+    try:
+        seq = Decimal(step)
+    except InvalidOperation:
+        return None
+    # A signalling NaN has no place in a numeric column, and of a billion digits there is no row.
+    return None if seq.is_snan() or (seq.is_finite() and abs(seq.adjusted()) > _MOST_DIGITS) else seq
 
 
 def seq_or_name(step: str) -> int | float | str:

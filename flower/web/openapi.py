@@ -31,6 +31,7 @@ ANSWERS = {
     "/api/flows": "FlowList",
     "/api/flows/{flowId}": "FlowWithTasks",
     "/api/flows/{flowId}/tasks/{step}": "Task",
+    "/api/flows/{flowId}/tasks/{step}/attempts": "AttemptList",
     "/api/flows/{flowId}/why": "WaitingList",
     "/api/flows/{flowId}/logs": "LogLineList",
     "/api/flows/{flowId}/audit": "DeedList",

@@ -91,6 +91,10 @@ SCHEMAS: dict[str, Json] = {
         said=_array(ref("LogLine")) | {"description": "the last lines"},
         commands={"type": "object", "additionalProperties": TEXT, "description": "what a person may type, by the verb"},
     ),
+    "Attempt": _object(
+        attempt=_WHOLE, status=_STATUS, outcome=_OUTCOME, startedAt=_TIME, endedAt=_TIME, worker=_TEXT_OR_NULL, result=_ANYTHING, error=_ANYTHING
+    ),
+    "AttemptList": _list_of("Attempt"),
     "Waiting": _object(seq=_NUMBER, name=TEXT, gate={"enum": [*(gate.value for gate in Gate), None]}, reason=TEXT, reasons=_array(TEXT)),
     "Workflow": _object(
         workflow=TEXT, revision=_WHOLE, parameters=_ANYTHING, result=_ANYTHING, timeout={"type": ["number", "null"]}, steps=_array(ref("Step"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from typing import Any
 
 import asyncpg
@@ -14,6 +15,7 @@ from flower.core.model import Outcome
 from flower.core.status import Status
 from flower.database.pool import Connection, Pool, connect
 from flower.testing.databases import Databases
+from tests.sql.drawn import Drawn, draw
 from tests.sql.engine import Engine
 
 MANY = 50_000
@@ -235,3 +237,42 @@ async def test_a_look_at_20_000_flows_that_a_hand_wrote_reads_each_flow_by_its_k
     flows = [node for node in plans.scans(LOOK) if node.get("Relation Name") == "kr_flow_stat"]
     assert {node["Index Name"] for node in flows if "Index Name" in node} == {"kr_flow_stat_pkey"}
     assert sum(node["Actual Rows"] * node["Actual Loops"] for node in flows) < 5_000
+
+
+async def big_flow(connection: Connection) -> None:
+    """One task, 9,998 children of it, 20 of which failed, and their one child: all of it in 80,000 rows of small flows."""
+    fetches = [Drawn(n, 1, "fetch", 2 if n % 500 == 0 else 3, "failed" if n % 500 == 0 else None) for n in range(2, 10_000)]
+    await draw(
+        connection,
+        "big",
+        [Drawn(1), *fetches, Drawn(10_000, 2, "sum", 0)],
+        [(1, n) for n in range(2, 10_000)] + [(n, 10_000) for n in range(2, 10_000)],
+    )
+
+
+@pytest.mark.parametrize("analysed", [True, False])
+async def test_what_the_page_of_a_flow_of_10_000_tasks_reads_is_read_by_index_and_once(plans: Plans, analysed: bool) -> None:
+    if analysed:  # when all flows were small
+        await plans.connection.execute("VACUUM ANALYZE")
+    await big_flow(plans.connection)
+    store = plans.engine.store
+    await plans.begin()
+
+    for _ in range(6):  # as often as it takes to have a plan for all values
+        plans.seen.clear()
+        picture = await store.pictures.of("big")
+        rows = [await store.tasks.rows("big", status=status, limit=100) for status in (None, "failed", "running")]
+        pasts = await store.tasks.pasts("big", [*(row.seq for row in rows[0].items[1:]), Decimal(10_000)])
+        await store.tasks.find("big", "sum", parents=20)
+        await store.tasks.attempts("big", rows[0].items[0].seq)
+        await plans.connection.execute("SELECT 1")
+
+    assert (len(picture.nodes), len(rows[0].items), len(rows[1].items), len(pasts)) == (8, 100, 19, 100)
+    assert len(plans.seen) > 6
+    assert not [node["Relation Name"] for node in plans.scans() if node["Node Type"] == "Seq Scan" and node["Relation Name"] in TABLES]
+    # The rows of the flow are scanned once per question, never once for each of its tasks.
+    for node in plans.scans():
+        assert node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) <= 50_000, node
+    for plan in plans.seen:
+        assert all(node.get("Rows Removed by Join Filter", 0) * node.get("Actual Loops", 0) <= 50_000 for node in nodes(plan["Plan"]))
+        assert read(plan["Plan"]) < 5_000, plan["Query Text"]

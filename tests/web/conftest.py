@@ -13,7 +13,7 @@ from aiohttp import ClientSession, web
 from flower.core.model import Readiness
 from flower.web import create_app, create_runner
 from tests.web.asking import Client, Connect
-from tests.web.memory import Changes, Flows, Logs, Workflows
+from tests.web.memory import Changes, Flows, Logs, Tasks, Workflows
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ async def connect(flows: Flows, workflows: Workflows) -> AsyncIterator[Connect]:
     async with AsyncExitStack() as stack:
 
         async def start(**settings: Any) -> Client:
-            store: Any = SimpleNamespace(flows=flows, workflows=workflows, logs=Logs(), changes=Changes())
+            store: Any = SimpleNamespace(flows=flows, tasks=Tasks(flows), workflows=workflows, logs=Logs(), changes=Changes())
             limits = settings.pop("limits", None)
             is_ready: Readiness = settings.pop("ready", Readiness("ok", "ok", "ok"))
 

@@ -12,8 +12,9 @@ from uuid import UUID
 from flower.core.definition import Definition
 from flower.core.errors import UnknownFlow, UnknownWorkflow
 from flower.core.model import Flow, LogLine, Order, Page, Registered, Step, Task, Waiting, Workflow
+from flower.core.picture import Attempt
 from flower.core.status import Gate, Status
-from flower.core.steps import failing_of
+from flower.core.steps import failing_of, find_task
 from flower.database.store.changes import Snapshot
 
 FLOW = "019ab0c2-7a53-7c3e-9a63-0242ac1f0003"
@@ -112,6 +113,23 @@ class Flows:
     async def list(self, **wanted: Any) -> Page:
         self.lists.append(wanted)
         return Page((self.one,), "more")
+
+
+@dataclass
+class Tasks:
+    """Knows those of a store of flows; the first of them was tried once before."""
+
+    flows: Flows
+
+    async def find(self, flow_id: str, step: str) -> Task:
+        return find_task(flow_id, await self.flows.tasks(flow_id), step)
+
+    async def attempts(self, flow_id: str, seq: Decimal) -> tuple[Attempt, ...]:
+        return (
+            (Attempt(1, "wait", "failed", MORNING, MORNING, {"type": "ValueError", "api_key": "canary"}, None, UUID(int=7)),)
+            if (flow_id, seq) == (FLOW, 1)
+            else ()
+        )
 
 
 class Workflows:

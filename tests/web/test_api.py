@@ -153,6 +153,20 @@ async def test_a_task_is_found_by_its_seq_or_its_name(client: Client, flows: Flo
     assert (status, shown["name"]) == (200, name)
 
 
+async def test_earlier_attempts_of_a_task_come_without_their_secrets(client: Client) -> None:
+    was = {
+        "attempt": 1,
+        "status": "wait",
+        "outcome": "failed",
+        "startedAt": THE_TASK["startedAt"],
+        "endedAt": THE_TASK["finishedAt"],
+        "worker": THE_TASK["worker"],
+    }
+    error = {"type": "ValueError", "api_key": "***"}
+
+    assert await get(client, f"/api/flows/{FLOW}/tasks/fetch/attempts") == (200, {"items": [{**was, "result": None, "error": error}], "next": None})
+
+
 @pytest.mark.parametrize(
     ("path", "told"),
     [
@@ -161,6 +175,8 @@ async def test_a_task_is_found_by_its_seq_or_its_name(client: Client, flows: Flo
         ("/api/flows/nonsense/why", "no flow 'nonsense'"),
         ("/api/flows/nonsense/tasks/1", "no flow 'nonsense'"),
         (f"/api/flows/{FLOW}/tasks/fetsh", "did you mean fetch?"),
+        (f"/api/flows/{FLOW}/tasks/9/attempts", "no task '9'"),
+        ("/api/flows/nonsense/tasks/1/attempts", "no flow 'nonsense'"),
         (f"/api/flows/{FLOW}/tasks/sNaN", "no task 'sNaN'"),
         ("/api/workflows/news", "did you mean news/digest?"),
         ("/api/nothing", "GET /openapi.json"),

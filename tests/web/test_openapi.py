@@ -70,6 +70,8 @@ async def test_answers_have_exactly_the_members_that_are_described(client: Clien
         "Flow": shapes.flow(a_flow()),
         "FlowWithTasks": (await get(client, f"/api/flows/{FLOW}"))[1],
         "Failing": (await get(client, f"/api/flows/{FLOW}"))[1]["failing"],
+        "Attempt": (await get(client, f"/api/flows/{FLOW}/tasks/1/attempts"))[1]["items"][0],
+        "AttemptList": (await get(client, f"/api/flows/{FLOW}/tasks/1/attempts"))[1],
         "Waiting": shapes.waiting(Waiting(Decimal(1), "x", None, ("x",))),
         "Workflow": shapes.workflow(Workflows.digest),
         "Step": shapes.step(Workflows.digest.steps[0]),

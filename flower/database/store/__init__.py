@@ -8,6 +8,8 @@ from flower.database.store.cycle import Cycle
 from flower.database.store.flows import Flows
 from flower.database.store.incidents import Incidents
 from flower.database.store.logs import Logs
+from flower.database.store.pictures import Pictures
+from flower.database.store.tasks import Tasks
 from flower.database.store.verbs import Verbs
 from flower.database.store.workers import Workers
 from flower.database.store.workflows import Workflows
@@ -24,6 +26,8 @@ class Store:
         self.flows = Flows(pool)
         self.incidents = Incidents(pool)
         self.logs = Logs(pool)
+        self.pictures = Pictures(pool)
+        self.tasks = Tasks(pool)
         self.verbs = Verbs(pool)
         self.workers = Workers(pool)
         self.workflows = Workflows(pool)

@@ -89,7 +89,7 @@ class Flows:
 
         *status* takes the word of an outcome, too (`failed`). Raises Invalid for an unknown word or cursor.
         """
-        status, outcome = _words(status, outcome)
+        status, outcome = words(status, outcome)
         seen = _cursor(after) if after else (None, None)
         rows = await self._pool.fetch(query("flows"), status, outcome, workflow, *seen, limit + 1)
         items = tuple(flow_of(row) for row in rows[:limit])
@@ -122,7 +122,8 @@ class Flows:
             await self._pool.execute(query("forget_waiter"), waiter)
 
 
-def _words(status: str | None, outcome: str | None) -> tuple[str | None, str | None]:
+def words(status: str | None, outcome: str | None) -> tuple[str | None, str | None]:
+    """Return a status and an outcome, where *status* may be the word of either. Raises Invalid for a word that is neither."""
     states, whys = [state.word for state in Status], [why.value for why in Why]
     if status in whys and outcome is None:
         status, outcome = None, status

@@ -1,4 +1,4 @@
-"""Turns database rows into the values of core.model. Never raises: a hand may have written anything."""
+"""Turns database rows into the values of core.model and core.picture. Never raises: a hand may have written anything."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import json
 
 import asyncpg
 
+from flower.core.masks import mask
 from flower.core.model import Flow, Json, Suspension, Task
-from flower.core.status import Gate, Status
+from flower.core.picture import Attempt, Fold, FoldedBy, Node, Past, Row
+from flower.core.status import Gate, Status, status_word
 from flower.core.waiting import Standing
+
+_LONGEST_ERROR = 200
 
 
 def json_of(text: str | None) -> Json:
@@ -88,3 +92,62 @@ def standing_of(row: asyncpg.Record) -> Standing:
         tries=row["tries"],
         reasons=json_of(row["reasons"]),
     )
+
+
+def node_of(row: asyncpg.Record) -> Node | Fold:
+    """Return a row of kr_picture as a node."""
+    program = row["program"] or None
+    if row["sort"] == "task":
+        return Node(row["key"], row["seq"], row["name"], program, row["depth"], status_word(row["status"]), row["outcome"], row["attempt"])
+    counts = {word: row[column] for word, column in _COUNTS.items()}
+    return Fold(row["key"], FoldedBy(row["sort"]), row["seq"], program, row["depth"], counts, row["faults"], tuple(row["names"]))
+
+
+def row_of(row: asyncpg.Record) -> Row:
+    """Return a row of rows.sql."""
+    return Row(
+        seq=row["seq"],
+        name=row["name"],
+        program=row["program"],
+        status=status_word(row["status_number"]),
+        outcome=row["outcome"],
+        gate=row["gate"],
+        attempt=row["attempt"],
+        tries=row["tries"],
+        attempts=int(row["attempts"]),
+        registered_at=row["registered_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        suspended_at=row["suspended_at"],
+        run_after=row["run_after"],
+        progress=json_of(row["progress"]),
+        error=_in_brief(row["error_type"], row["error_message"]),
+        place=row["place"],
+        limited=row["limited"],
+    )
+
+
+def past_of(row: asyncpg.Record) -> Past:
+    """Return a row of pasts.sql."""
+    return Past(row["seq"], row["parents_ended"], tuple(zip(row["began"], row["ended"], strict=True)))
+
+
+def attempt_of(row: asyncpg.Record) -> Attempt:
+    """Return a row of attempts.sql."""
+    return Attempt(
+        number=row["attempt"],
+        status=status_word(row["exec_status"]),
+        outcome=row["outcome"],
+        started_at=row["started_ts"],
+        ended_at=row["ended_ts"],
+        error=json_of(row["error"]),
+        result=json_of(row["result"]),
+        worker=row["worker_id"],
+    )
+
+
+def _in_brief(kind: str | None, message: str | None) -> str | None:
+    if kind is None and message is None:
+        return None
+    text = ": ".join(part for part in (kind, None if message is None else str(mask(message))) if part)
+    return text if len(text) <= _LONGEST_ERROR else text[: _LONGEST_ERROR - 1] + "…"

@@ -6,7 +6,8 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from flower.core import shapes
-from flower.core.steps import find_task
+from flower.core.errors import UnknownTask
+from flower.core.model import Task
 from flower.web.answers import answer
 from flower.web.keys import STORE
 from flower.web.requests import NoQuery, part, query
@@ -48,9 +49,15 @@ async def flow(request: web.Request) -> web.Response:
 async def task(request: web.Request) -> web.Response:
     """Show one task, by its seq or its name."""
     query(request, NoQuery)
-    store, flow_id = request.app[STORE], part(request, "flowId")
-    tasks = await store.flows.tasks(flow_id) or await _none_of(request, flow_id)
-    return answer(shapes.task(find_task(flow_id, tasks, part(request, "step"))))
+    return answer(shapes.task(await _task(request)))
+
+
+@routes.get("/api/flows/{flowId}/tasks/{step}/attempts")
+async def attempts(request: web.Request) -> web.Response:
+    """List earlier attempts of one task, the latest first."""
+    query(request, NoQuery)
+    found = await _task(request)
+    return answer(shapes.whole([shapes.attempt(item) for item in await request.app[STORE].tasks.attempts(found.flow_id, found.seq)]))
 
 
 @routes.get("/api/flows/{flowId}/why")
@@ -60,6 +67,15 @@ async def why(request: web.Request) -> web.Response:
     store, flow_id = request.app[STORE], part(request, "flowId")
     waiting = await store.flows.why(flow_id) or await _none_of(request, flow_id)
     return answer(shapes.whole([shapes.waiting(item) for item in waiting]))
+
+
+async def _task(request: web.Request) -> Task:
+    store, flow_id = request.app[STORE], part(request, "flowId")
+    try:
+        return await store.tasks.find(flow_id, part(request, "step"))
+    except UnknownTask:
+        await _none_of(request, flow_id)
+        raise
 
 
 async def _none_of(request: web.Request, flow_id: str) -> tuple[()]:
@@ -88,10 +104,9 @@ async def logs(request: web.Request) -> web.Response:
 async def task_logs(request: web.Request) -> web.Response:
     """List what one task has said in all its attempts, in order."""
     wanted = query(request, LogsQuery)
-    store, flow_id = request.app[STORE], part(request, "flowId")
-    tasks = await store.flows.tasks(flow_id) or await _none_of(request, flow_id)
-    seq = find_task(flow_id, tasks, part(request, "step")).seq
-    return answer(shapes.log_lines(await store.logs.read(flow_id, seq=seq, after=wanted.after, limit=wanted.limit), wanted.limit))
+    found = await _task(request)
+    lines = await request.app[STORE].logs.read(found.flow_id, seq=found.seq, after=wanted.after, limit=wanted.limit)
+    return answer(shapes.log_lines(lines, wanted.limit))
 
 
 @routes.get("/api/flows/{flowId}/audit")
