@@ -15,6 +15,7 @@ from flower.web.api import events, flows, incidents, register, verbs, workflows
 from flower.web.auth import Session, guard
 from flower.web.connections import attended
 from flower.web.pages import ask, many, overview, rendering, sign_in
+from flower.web.pages import flow as flow_page
 from flower.web.pages import flows as flows_page
 from flower.web.pages import workflows as workflows_page
 from flower.web.problems import problems
@@ -23,7 +24,7 @@ from flower.web.requests import LARGEST_BODY, MOST_LARGE_BODIES
 from flower.web.watchers import Watchers
 
 _INTERFACE = (register, flows, verbs, incidents, workflows, events, health, openapi)
-_PAGES = (rendering, sign_in, overview, many, ask, flows_page, workflows_page)
+_PAGES = (rendering, sign_in, overview, many, ask, flows_page, flow_page, workflows_page)
 
 
 def create_app(

@@ -40,6 +40,11 @@ class Tasks:
             raise UnknownTask(flow_id, step, get_close_matches(step, names))
         return task_of(row)
 
+    async def focus(self, flow_id: str) -> Decimal | None:
+        """Return the seq of the task that a person looks at first: that stopped the flow, else that runs, else that ended last; None without tasks."""
+        seq: Decimal | None = await self._pool.fetchval(query("focus"), flow_id)
+        return seq
+
     async def attempts(self, flow_id: str, seq: Decimal, limit: int = MOST_ATTEMPTS) -> tuple[Attempt, ...]:
         """Return up to *limit* earlier attempts of a task, the latest first."""
         return tuple(attempt_of(row) for row in await self._pool.fetch(query("attempts"), flow_id, seq, limit))

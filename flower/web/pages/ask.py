@@ -13,7 +13,6 @@ from flower.core import shapes
 from flower.core.durations import duration
 from flower.core.model import Flow, Json, Task
 from flower.core.status import Status
-from flower.core.steps import find_task
 from flower.database.store import Store
 from flower.web.keys import STORE
 from flower.web.pages.fields import Box, box_of
@@ -146,7 +145,7 @@ async def rerun(request: web.Request) -> web.Response:
 
 
 async def _task(store: Store, about: About) -> Task:
-    return find_task(about.flow, await store.flows.tasks(about.flow), about.task or "")
+    return await store.tasks.find(about.flow, about.task or "", parents=0)
 
 
 def _rerun_options(what: str, task: Task | None, definition: str) -> dict[str, Json]:
