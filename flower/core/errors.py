@@ -109,6 +109,16 @@ class UnknownTask(UsageError):
         self.flow, self.step, self.near = flow, step, tuple(near)
 
 
+class UnknownRevision(UsageError):
+    """A workflow has no such revision."""
+
+    status = 404
+
+    def __init__(self, workflow: str, revision: int) -> None:
+        super().__init__(f"the workflow {workflow!r} has no revision {revision} (list them: GET /api/revisions/{{workflow}})")
+        self.workflow, self.revision = workflow, revision
+
+
 class UnknownIncident(UsageError):
     """No incident that is not over has this id."""
 

@@ -16,6 +16,7 @@ from flower.engine.endings import Reason
 from flower.engine.lane import Lane
 from flower.engine.runner import Runner
 from flower.engine.shared import Look, Shared, Standing
+from flower.engine.tally import Tally
 
 # A turn costs the database as much as twenty tasks: a smaller lane would mostly pay for its turns.
 _SMALLEST_LANE = 10
@@ -27,10 +28,10 @@ def lanes(slots: int) -> int:
 
 
 class Dispatcher:
-    """Claims for *worker* as many tasks as *slots* are free, runs them, and records how they ended."""
+    """Claims for *worker* as many tasks as *slots* are free, runs them, records how they ended, and has that counted by *tally*."""
 
-    def __init__(self, *, store: Store, worker: UUID, runner: Runner, slots: int) -> None:
-        self._shared = Shared(store, worker, runner, Standing(), Look(), Accounts(store, worker, self._known))
+    def __init__(self, *, store: Store, worker: UUID, runner: Runner, slots: int, tally: Tally) -> None:
+        self._shared = Shared(store, worker, runner, Standing(), Look(), Accounts(store, worker, self._known), tally)
         many = lanes(slots)
         self._lanes = [
             Lane(self._shared, slots=(slots + number) // many, on_full=self._pass_on, on_compared=self.ring_stop) for number in range(many)

@@ -1,6 +1,7 @@
 """Keeps a worker's lease: in a thread, with a loop and a connection of its own.
 
-Whatever user code does to the main loop, the beat goes on. Sweeping for lost workers and watching the main loop ride on it.
+Whatever user code does to the main loop, the beat goes on. It says what was recorded so far; sweeping for lost workers and watching the main
+loop ride on it.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ import asyncpg
 
 from flower.core import log
 from flower.core.errors import FlowerError
+from flower.core.figures import Counted
 from flower.database.errors import refusal
 from flower.database.pool import Pool
 from flower.database.store.workers import Workers
+from flower.engine.tally import Tally
 from flower.engine.watch import Watch
 
 _log = log.get()
@@ -40,14 +43,14 @@ class Lease:
 
 
 class Heartbeat:
-    """The beat of *worker*, with *watch* beside it.
+    """The beat of *worker*, which says what *tally* has counted, with *watch* beside it.
 
     *on_lost* is called on the main loop, once: the lease was lost, or would end before long unrenewed.
     """
 
-    def __init__(self, *, url: str, schema: str, worker: UUID, lease: Lease, watch: Watch, on_lost: Callable[[str], None]) -> None:
+    def __init__(self, *, url: str, schema: str, worker: UUID, lease: Lease, watch: Watch, tally: Tally, on_lost: Callable[[str], None]) -> None:
         self._url, self._schema, self._worker, self._lease = url, schema, worker, lease
-        self._main, self._watch, self._on_lost = asyncio.get_running_loop(), watch, on_lost
+        self._main, self._watch, self._tally, self._on_lost = asyncio.get_running_loop(), watch, tally, on_lost
         self._stop_asked = self._is_lost = False
         self._stopped: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
         # The lease counts from now: the row was written a moment ago.
@@ -96,11 +99,12 @@ class Heartbeat:
         while True:
             sent_at = _boot_time()
             try:
-                if not await workers.beat(self._worker, self._lease.seconds):
+                if not await workers.beat(self._worker, self._lease.seconds, self._tally.counted):
                     self._tell("another worker gave this one up for lost")
                     return
                 self._renewed_at = sent_at
                 swept = await workers.sweep()
+                self._tally.add(Counted(failed=swept.poisoned))
                 if swept.lost or swept.taken_back or swept.poisoned:
                     lost = [str(worker) for worker in swept.lost]
                     _log.warning("workers.swept", lost=lost, taken_back=swept.taken_back, poisoned=swept.poisoned)

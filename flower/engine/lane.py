@@ -40,7 +40,7 @@ class Lane:
         self._store, self._worker = shared.store, shared.worker
         self._standing, self._look, self._accounts = shared.standing, shared.look, shared.accounts
         self._on_full, self._on_compared = on_full, on_compared
-        self._recorder, self._bell = Recorder(), asyncio.Event()
+        self._recorder, self._bell = Recorder(shared.tally), asyncio.Event()
         self.slots = Slots(count=slots, runner=shared.runner, recorder=self._recorder, ring=self._bell.set)
         self.is_open = True
         # Sent in a call that failed: whether they were written, nobody knows.
@@ -173,8 +173,15 @@ class Lane:
                 _log.warning("task.result_refused", claim=str(claim_id))
         for claim_id in answer.unstorable:
             _log.error("task.result_unstorable", claim=str(claim_id))
+        self._count(answer, outcomes, locked)
         if self._perhaps_written:
             self._perhaps_written.difference_update(outcome.claim.claim_id for outcome in outcomes if outcome.claim.claim_id not in locked)
+
+    def _count(self, answer: Answer, outcomes: list[Outcome], locked: set[UUID]) -> None:
+        # What is refused now, and was sent in a call that failed, was written by that call.
+        odd = locked | (set(answer.refused) - self._perhaps_written) | set(answer.unstorable)
+        written = [outcome for outcome in outcomes if outcome.claim.claim_id not in odd] if odd else outcomes
+        self._recorder.recorded(written, unstorable=len(answer.unstorable))
 
     # What the table says of our claims.
 

@@ -14,6 +14,7 @@ from flower.database.errors import refusal
 from flower.database.store import Store
 from flower.engine.accounts import Accounts
 from flower.engine.runner import Runner
+from flower.engine.tally import Tally
 
 # While busy, what hands changed is looked at this often at most: each look costs, and decays under a held snapshot.
 LOOK_SECONDS = 0.05
@@ -78,3 +79,4 @@ class Shared:
     standing: Standing
     look: Look
     accounts: Accounts
+    tally: Tally

@@ -157,6 +157,8 @@ class Slots:
             self._leaked.discard(claim.claim_id)
             _log.warning("task.leak_ended", flow=claim.flow_id, seq=str(claim.seq), program=claim.program)
             return
+        if outcome.is_written:
+            self._recorder.recorded([outcome])
         if claim.claim_id in self._taken_away:
             self._taken_away.discard(claim.claim_id)
             _log.info("task.taken_away", flow=claim.flow_id, seq=str(claim.seq), program=claim.program)

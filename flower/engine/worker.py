@@ -29,6 +29,7 @@ from flower.engine.notifier import Notifier
 from flower.engine.pauses import Pauses
 from flower.engine.runner import Runner
 from flower.engine.stopping import Stop
+from flower.engine.tally import Tally
 from flower.engine.transactions import Transactions
 from flower.engine.watch import Watch
 from flower.sdk.journal import Journal
@@ -69,9 +70,9 @@ class Life:
         self._store = Store(self._pool)
         # As many as may run: who waits for a session holds nothing that another needs.
         self._lent = Pool(plan.url, role="task", schema=plan.schema, worker=str(self.worker_id), size=plan.slots, acquire_seconds=30)
-        self._journal = Journal()
+        self._journal, self._tally = Journal(), Tally()
         self._runner = Runner(plan.registry, threads=plan.slots, transactions=Transactions(self._lent), journal=self._journal)
-        self._dispatcher = Dispatcher(store=self._store, worker=self.worker_id, runner=self._runner, slots=plan.slots)
+        self._dispatcher = Dispatcher(store=self._store, worker=self.worker_id, runner=self._runner, slots=plan.slots, tally=self._tally)
         self._listener = Listener(plan.url, plan.schema, ("flower", "flower_stop"), self._heard, worker=str(self.worker_id))
         self._over = asyncio.Event()
         self._lost: str | None = None
@@ -83,6 +84,11 @@ class Life:
         if not self._enrolled:
             return "has not begun yet"
         return self._dispatcher.state if self._dispatcher.is_open else "is ending"
+
+    @property
+    def hearing(self) -> str:
+        """Whether notifications arrive: `ok`, or why not. Without them the probe finds the work, some seconds later."""
+        return self._listener.state
 
     @property
     def leaked(self) -> int:
@@ -143,8 +149,15 @@ class Life:
     @asynccontextmanager
     async def _beating(self) -> AsyncIterator[None]:
         plan = self._plan
-        watch = Watch(registry=plan.registry, claim_of=self._dispatcher.claim_of)
-        heartbeat = Heartbeat(url=plan.url, schema=plan.schema, worker=self.worker_id, lease=plan.lease, watch=watch, on_lost=self._give_up)
+        heartbeat = Heartbeat(
+            url=plan.url,
+            schema=plan.schema,
+            worker=self.worker_id,
+            lease=plan.lease,
+            watch=Watch(registry=plan.registry, claim_of=self._dispatcher.claim_of),
+            tally=self._tally,
+            on_lost=self._give_up,
+        )
         heartbeat.start()
         try:
             yield
@@ -177,7 +190,7 @@ class Life:
             _log.error("worker.left_outcomes", count=self._dispatcher.unwritten, message="the database is away; these tasks run again")
             dispatching.cancel()
         try:
-            await self._store.workers.leave(self.worker_id)
+            await self._store.workers.leave(self.worker_id, self._tally.counted)
             _log.info("worker.ended", worker=str(self.worker_id))
         except (DatabaseLost, ConfigurationError, asyncpg.PostgresError) as error:
             _log.warning("worker.left_its_row", message=refusal(error) if isinstance(error, asyncpg.PostgresError) else str(error))

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from flower.database.pool import Connection
 from flower.database.store.workers import Workers
 from flower.engine.heartbeat import Heartbeat, Lease
+from flower.engine.tally import Tally
 from flower.engine.watch import Watch
 from flower.sdk.registry import Registry
 from tests.engine.living import LEASE, NO_PROBE_SECONDS, insert, living, set_within, stands, until
@@ -26,7 +27,7 @@ NOBODY = "postgresql://flower:@/nobody?host=/nowhere"
 def a_heartbeat(lease: Lease, on_lost: Callable[[str], None]) -> Heartbeat:
     """A heartbeat whose database is not there, in a process that has no tasks."""
     watch = Watch(registry=Registry(), claim_of=lambda _: None)
-    return Heartbeat(url=NOBODY, schema="public", worker=uuid4(), lease=lease, watch=watch, on_lost=on_lost)
+    return Heartbeat(url=NOBODY, schema="public", worker=uuid4(), lease=lease, watch=watch, tally=Tally(), on_lost=on_lost)
 
 
 @pytest.mark.parametrize(("seconds", "own_seconds"), [(30, 25), (60, 55), (6, 5), (2, 2 - 1 / 3)])

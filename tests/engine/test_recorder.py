@@ -8,6 +8,7 @@ from uuid import uuid4
 from flower.core.model import Claim, Outcome
 from flower.core.status import Status
 from flower.engine.recorder import Recorder
+from flower.engine.tally import Tally
 
 
 def outcomes(count: int) -> list[Outcome]:
@@ -16,7 +17,7 @@ def outcomes(count: int) -> list[Outcome]:
 
 
 def gathering(*given: Outcome) -> Recorder:
-    recorder = Recorder()
+    recorder = Recorder(Tally())
     for outcome in given:
         recorder.add(outcome)
     return recorder

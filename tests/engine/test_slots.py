@@ -11,6 +11,7 @@ from flower.core.status import Status
 from flower.engine.recorder import Recorder
 from flower.engine.runner import Runner
 from flower.engine.slots import Slots
+from flower.engine.tally import Tally
 from flower.sdk.registry import Registry
 from flower.sdk.task import Task
 
@@ -25,7 +26,7 @@ async def test_an_exception_whose_own_attributes_raise_fails_its_task_and_gives_
 
     registry = Registry()
     registry.add(Task(lie, "lie", "app.py:1", {}))
-    recorder, rang = Recorder(), asyncio.Event()
+    recorder, rang = Recorder(Tally()), asyncio.Event()
     slots = Slots(count=1, runner=Runner(registry, threads=1), recorder=recorder, ring=rang.set)
     assert await slots.take() == 1
 

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
+from flower.core.figures import Counted
 from flower.core.model import Claim, Outcome, Program
 from flower.core.status import Status, Why
 from flower.database.pool import Connection, Pool
@@ -46,7 +47,7 @@ class Engine:
         await self.enroll(*programs)
 
     async def leave(self) -> None:
-        await self.store.workers.leave(self.worker_id)
+        await self.store.workers.leave(self.worker_id, Counted())
 
     async def turn(self, outcomes: Sequence[Outcome] = (), *, slots: int = 0, look: bool = False, careful: bool = False) -> Answer:
         """Send one cycle. Keeps what was claimed, and the position, as the dispatcher does."""

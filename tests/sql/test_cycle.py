@@ -13,6 +13,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from flower.core.figures import Counted
 from flower.core.model import Claim, Outcome
 from flower.core.status import Status
 from flower.database.pool import Connection, Pool
@@ -422,7 +423,7 @@ async def test_a_worker_whose_lease_ended_loses_its_tasks_and_a_live_one_keeps_i
     task = await row(connection, "f", 2)
     assert (task["crashes"], task["tries"], task["worker_id"]) == (1, 0, None)
     assert (await engine.one()).attempt == 2
-    assert await lost.store.workers.beat(lost.worker_id, 30) is False
+    assert await lost.store.workers.beat(lost.worker_id, 30, Counted()) is False
     (kept,) = await connection.fetch("SELECT error FROM kr_task_attempt")
     assert json.loads(kept["error"])["type"] == "WorkerLost"
 

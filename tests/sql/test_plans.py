@@ -276,3 +276,46 @@ async def test_what_the_page_of_a_flow_of_10_000_tasks_reads_is_read_by_index_an
     for plan in plans.seen:
         assert all(node.get("Rows Removed by Join Filter", 0) * node.get("Actual Loops", 0) <= 50_000 for node in nodes(plan["Plan"]))
         assert read(plan["Plan"]) < 5_000, plan["Query Text"]
+
+
+@pytest.mark.parametrize("analysed", [True, False])
+async def test_what_a_page_asks_again_and_again_reads_little_beside_50_000_flows(plans: Plans, analysed: bool) -> None:
+    await plans.connection.execute(f"""
+        INSERT INTO kr_flow_stat (task_flow_id, task_id, registered_ts)
+            SELECT 'flow-' || f, CASE WHEN f % 2 = 0 THEN 'w' ELSE 'v' END, now() - interval '1 day' + f * interval '1 ms' FROM generate_series(1, {MANY}) f;
+        INSERT INTO kr_flow_stat (task_flow_id, task_id) SELECT 'large-' || f, 'large' FROM generate_series(1, 10) f;
+        INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, parameters, registered_ts, name, program, gate)
+            SELECT 'large-' || f, s, -1, 'large', s, 3, '{{}}', now(), 'Ok', 'Ok', 'slot' FROM generate_series(1, 10) f, generate_series(1, 5000) s;
+        INSERT INTO kr_minute SELECT date_trunc('minute', now()) - m * interval '1 minute', gen_random_uuid(), 1, 0, 0 FROM generate_series(0, 1439) m, generate_series(1, 20) w;
+    """)
+    if analysed:
+        await plans.connection.execute("VACUUM ANALYZE")
+    await plans.engine.enroll("Ok")
+    await plans.turns(2)
+    store = plans.engine.store
+    pages = {}
+    await plans.begin()
+
+    for name, ask in {
+        "open": store.overview.open(),
+        "lag": store.overview.lag(),
+        "throughput": store.overview.throughput(),
+        "workers": store.workers.list(),
+        "noticed": store.workers.noticed(),
+        "histories": store.workflows.histories(["v", "w", "large"]),
+    }.items():
+        plans.seen.clear()
+        await ask
+        await plans.connection.execute("SELECT 1")
+        assert not [
+            node for node in plans.scans() if node["Node Type"] == "Seq Scan" and node["Relation Name"] in {*TABLES, "kr_flow_stat", "kr_minute"}
+        ], name
+        assert not [node for node in plans.scans() if node.get("Rows Removed by Filter", 0) * node["Actual Loops"] > 1_000], name
+        pages[name] = max(read(plan["Plan"]) for plan in plans.seen if plan["Query Text"] != "SELECT 1")
+
+    assert pages["lag"] < 100
+    assert max(pages["workers"], pages["noticed"]) < 500
+    assert pages["throughput"] < 3_000
+    # Of 10,000 tasks at the gate slot each may lie on a page of its own, as may 10,000 rows of flows; and of a hundred flows a few each.
+    assert pages["open"] < 40_000
+    assert pages["histories"] < 3_000

@@ -513,7 +513,9 @@ async def test_a_priority_counts_at_once_for_what_has_not_ended(engine: Engine, 
 
     assert (done, first.flow_id) == ({"flowId": other, "priority": -5}, flow)
     assert [claim.flow_id for claim in await engine.claim(1)] == [other]
-    rows = await connection.fetch("SELECT DISTINCT flow_id, priority::integer FROM flower_tasks UNION SELECT flow_id, priority::integer FROM flower_flows")
+    rows = await connection.fetch(
+        "SELECT DISTINCT flow_id, priority::integer FROM flower_tasks UNION SELECT flow_id, priority::integer FROM flower_flows"
+    )
     assert {tuple(row) for row in rows} == {(flow, 0), (other, -5)}
     assert await connection.fetchval("SELECT reason FROM kr_audit WHERE verb = 'priority'") == "the customer waits"
     for odd in (-21, 20, 1.5, "1", None, True):

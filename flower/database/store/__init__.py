@@ -8,6 +8,7 @@ from flower.database.store.cycle import Cycle
 from flower.database.store.flows import Flows
 from flower.database.store.incidents import Incidents
 from flower.database.store.logs import Logs
+from flower.database.store.overview import Overview
 from flower.database.store.pictures import Pictures
 from flower.database.store.tasks import Tasks
 from flower.database.store.verbs import Verbs
@@ -28,6 +29,7 @@ class Store:
         self.logs = Logs(pool)
         self.pictures = Pictures(pool)
         self.tasks = Tasks(pool)
+        self.overview = Overview(pool)
         self.verbs = Verbs(pool)
         self.workers = Workers(pool)
         self.workflows = Workflows(pool)

@@ -8,9 +8,13 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
+
+from flower.core.figures import Counted, LiveWorker, Noticed
 from flower.core.model import Claim, Program
 from flower.database.pool import Connection, Pool
 from flower.database.queries import query
+from flower.database.store.rows import json_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +78,10 @@ class Workers:
         place: str | None = await self._pool.fetchval(query("program_place"), program)
         return place
 
-    async def beat(self, worker_id: UUID, lease_seconds: float) -> bool:
-        """Prolong the lease. False: this worker was given up for lost and must not go on."""
-        return await self._pool.fetchrow(query("beat"), worker_id, lease_seconds) is not None
+    async def beat(self, worker_id: UUID, lease_seconds: float, recorded: Counted) -> bool:
+        """Prolong the lease, and say all that was *recorded* since the worker came. False: it was given up for lost and must not go on."""
+        row = await self._pool.fetchrow(query("beat"), worker_id, lease_seconds, recorded.finished, recorded.failed, recorded.retried)
+        return row is not None
 
     async def sweep(self) -> Swept:
         """Give up lost workers and take back what nobody holds."""
@@ -121,9 +126,9 @@ class Workers:
             [total for _, _, total in said.values()],
         )
 
-    async def leave(self, worker_id: UUID) -> None:
-        """Remove the row of a worker that ends in order."""
-        await self._pool.execute(query("leave"), worker_id)
+    async def leave(self, worker_id: UUID, recorded: Counted) -> None:
+        """Remove the row of a worker that ends in order, and say all that was *recorded* since it came."""
+        await self._pool.execute(query("leave"), worker_id, recorded.finished, recorded.failed, recorded.retried)
 
     async def alive(self) -> tuple[Worker, ...]:
         """Return the workers that are alive, the oldest first."""
@@ -132,3 +137,41 @@ class Workers:
             Worker(row["worker_id"], row["host"], row["pid"], row["version"], row["slots"], tuple(row["programs"]), row["started_ts"], row["leaked"])
             for row in rows
         )
+
+    async def list(self) -> tuple[LiveWorker, ...]:
+        """Return the workers that are alive, with what each runs now, the oldest first."""
+        return tuple(_live(row) for row in await self._pool.fetch(query("workers")))
+
+    async def noticed(self, limit: int = 50) -> tuple[Noticed, ...]:
+        """Return up to *limit* tasks that run now and of which their worker has noticed something, the latest first."""
+        rows = await self._pool.fetch(query("noticed"), limit)
+        return tuple(_noticed(row) for row in rows)
+
+
+def _live(row: asyncpg.Record) -> LiveWorker:
+    return LiveWorker(
+        worker_id=row["worker_id"],
+        host=row["host"],
+        pid=row["pid"],
+        version=row["version"],
+        slots=row["slots"],
+        running=row["running"],
+        leaked=row["leaked"],
+        programs=tuple(row["programs"]),
+        started_at=row["started_ts"],
+        beat_at=row["beat_ts"],
+        silent_seconds=row["silent"],
+        lease_until=row["lease_until"],
+    )
+
+
+def _noticed(row: asyncpg.Record) -> Noticed:
+    return Noticed(
+        flow_id=row["flow_id"],
+        seq=row["seq"],
+        workflow=row["workflow"],
+        name=row["name"],
+        program=row["program"],
+        worker_id=row["worker_id"],
+        notice=json_of(row["notice"]),
+    )

@@ -10,12 +10,19 @@ from itertools import groupby
 import asyncpg
 
 from flower.core.definition import Definition
-from flower.core.errors import UnknownWorkflow
+from flower.core.errors import UnknownRevision, UnknownWorkflow
+from flower.core.figures import History, PastFlow
 from flower.core.model import Program, Step, Workflow
+from flower.core.revisions import Revision
+from flower.core.status import Status
 from flower.database.errors import invalid
 from flower.database.pool import Pool
 from flower.database.queries import query
 from flower.database.store.rows import json_of
+
+# Of each workflow so many flows are looked at, and of each of those so many tasks.
+_FLOWS = 50
+_TASKS = 100
 
 
 class Workflows:
@@ -55,8 +62,42 @@ class Workflows:
 
     async def unknown(self, workflow: str) -> UnknownWorkflow:
         """Return the error for a name that no workflow has."""
-        rows = await self._pool.fetch(query("workflow_names"))
-        return UnknownWorkflow(workflow, get_close_matches(workflow, [row["workflow"] for row in rows], n=3))
+        return UnknownWorkflow(workflow, get_close_matches(workflow, await self.names(), n=3))
+
+    async def names(self) -> tuple[str, ...]:
+        """Return the ids of all workflows, in order."""
+        return tuple(row["workflow"] for row in await self._pool.fetch(query("workflow_names")))
+
+    async def histories(self, workflows: Sequence[str]) -> tuple[History, ...]:
+        """Return how the latest flows of each of *workflows* went, up to 50 of each, in the order of *workflows*; empty for a name without flows.
+
+        Of a flow up to 100 tasks are looked at, the last by seq: see `PastFlow`.
+        """
+        rows = await self._pool.fetch(query("history"), list(workflows), _FLOWS, _TASKS)
+        found = {name: tuple(_past(row) for row in group) for name, group in groupby(rows, lambda row: str(row["workflow"]))}
+        return tuple(History(name, found.get(name, ())[::-1]) for name in workflows)
+
+    async def history(self, workflow: str) -> History:
+        """Return the history of one workflow. Raises UnknownWorkflow for one that is not defined and has no flow."""
+        (found,) = await self.histories([workflow])
+        if not found.flows:
+            await self.get(workflow)
+        return found
+
+    async def revisions(self, workflow: str, *, before: int | None = None, limit: int = 50) -> tuple[Revision, ...]:
+        """Return up to *limit* revisions of a workflow, the newest first, from *before* on. Raises UnknownWorkflow for one that never was."""
+        rows = await self._pool.fetch(query("revisions"), workflow, before, limit)
+        if not rows and before is None:
+            raise await self.unknown(workflow)
+        return tuple(_revision(workflow, row) for row in rows)
+
+    async def revision(self, workflow: str, number: int) -> Revision:
+        """Return one revision. Raises UnknownWorkflow and UnknownRevision."""
+        found = await self.revisions(workflow, before=number + 1, limit=1)
+        if found and found[0].revision == number:
+            return found[0]
+        await self.revisions(workflow, limit=1)
+        raise UnknownRevision(workflow, number)
 
     async def programs(self, names: Sequence[str]) -> Mapping[str, Program]:
         """Return what is known of those programs of *names* that a worker has ever announced."""
@@ -100,4 +141,32 @@ def _steps(rows: Sequence[asyncpg.Record]) -> tuple[Step, ...]:
             options=json_of(row["options"]),
         )
         for row in rows
+    )
+
+
+def _past(row: asyncpg.Record) -> PastFlow:
+    return PastFlow(
+        flow_id=row["flow_id"],
+        status=Status[row["status"].upper()],
+        outcome=row["outcome"],
+        stalled=row["stalled"],
+        registered_at=row["registered_at"],
+        finished_at=row["finished_at"],
+        partly=row["partly"],
+    )
+
+
+def _revision(workflow: str, row: asyncpg.Record) -> Revision:
+    steps, takes = json_of(row["steps"]), json_of(row["takes"])
+    return Revision(
+        workflow=workflow,
+        revision=row["revision"],
+        at=row["at"],
+        by=row["by"],
+        source=row["source"],
+        steps=tuple(steps) if isinstance(steps, list) else (),
+        takes=takes if isinstance(takes, dict) else None,
+        result=json_of(row["result"]),
+        timeout=row["timeout"],
+        is_current=bool(row["is_current"]),
     )
