@@ -138,13 +138,13 @@ class _Process:
 
     async def ready(self) -> Readiness:
         """Look at all that must be well for tasks to run."""
-        dispatcher = self._life.state if self._life else "has not begun yet"
+        dispatcher, listener = (self._life.state, self._life.hearing) if self._life else ("has not begun yet", "has not begun yet")
         try:
             async with self._pool.acquire() as connection:
                 state = await schema_state(connection, self._settings.schema_name)
         except FlowerError as error:
-            return Readiness(str(error), "cannot be seen without the database", dispatcher)
-        return Readiness("ok", "ok" if state == "current" else f"the schema is {state}", dispatcher)
+            return Readiness(str(error), "cannot be seen without the database", dispatcher, listener)
+        return Readiness("ok", "ok" if state == "current" else f"the schema is {state}", dispatcher, listener)
 
     async def _prepare(self, stop: Stop) -> bool:
         """Bring the schema up to date as soon as the database answers. False: stopped before, at once, whatever was waited for."""

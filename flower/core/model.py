@@ -296,13 +296,17 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether this process can do its work. Each field is `ok` or a sentence that says what is wrong."""
+    """Whether this process can do its work. Each field is `ok` or a sentence that says what is wrong.
+
+    *listener*: without notifications it works all the same, some seconds later.
+    """
 
     database: str
     schema: str
     dispatcher: str
+    listener: str = "ok"
 
     @property
     def ok(self) -> bool:
-        """Whether all of it is well."""
+        """Whether flows that are started now will run."""
         return self.database == self.schema == self.dispatcher == "ok"

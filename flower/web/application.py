@@ -11,20 +11,21 @@ from flower.core.errors import ConfigurationError
 from flower.core.model import Readiness
 from flower.database.store import Store
 from flower.web import health, keys, openapi
-from flower.web.api import events, flows, incidents, register, verbs, workflows
+from flower.web.api import events, flows, history, incidents, overview, register, verbs, workflows
 from flower.web.auth import Session, guard
 from flower.web.connections import attended
-from flower.web.pages import ask, many, overview, rendering, sign_in
+from flower.web.pages import ask, many, rendering, sign_in
 from flower.web.pages import flow as flow_page
 from flower.web.pages import flows as flows_page
+from flower.web.pages import overview as overview_page
 from flower.web.pages import workflows as workflows_page
 from flower.web.problems import problems
 from flower.web.registrar import Registrar
 from flower.web.requests import LARGEST_BODY, MOST_LARGE_BODIES
 from flower.web.watchers import Watchers
 
-_INTERFACE = (register, flows, verbs, incidents, workflows, events, health, openapi)
-_PAGES = (rendering, sign_in, overview, many, ask, flows_page, flow_page, workflows_page)
+_INTERFACE = (register, flows, verbs, incidents, workflows, history, overview, events, health, openapi)
+_PAGES = (rendering, sign_in, overview_page, many, ask, flows_page, flow_page, workflows_page)
 
 
 def create_app(

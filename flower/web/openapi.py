@@ -14,6 +14,7 @@ from flower.web import pages
 from flower.web.answers import answer
 from flower.web.api.events import EVENTS, EventsQuery
 from flower.web.api.flows import FlowsQuery, LogsQuery
+from flower.web.api.history import DifferenceQuery, HistoriesQuery, RevisionsQuery
 from flower.web.api.register import LONGEST_KEY, LONGEST_WORKFLOW, Registration
 from flower.web.api.verbs import HandedIn, Rerun, Said, Skipping, Urgency
 from flower.web.api.workflows import Written
@@ -45,6 +46,12 @@ ANSWERS = {
     "/api/incidents": "IncidentList",
     "/api/workflows": "WorkflowList",
     "/api/workflows/{workflow}": "Workflow",
+    "/api/history": "HistoryList",
+    "/api/history/{workflow}": "History",
+    "/api/revisions/{workflow}": "RevisionList",
+    "/api/differences/{workflow}": "Difference",
+    "/api/overview": "Overview",
+    "/api/workers": "WorkerList",
     "/healthz": "Alive",
     "/readyz": "Ready",
 }
@@ -55,6 +62,9 @@ QUERIES: dict[str, type[BaseModel]] = {
     "/api/flows": FlowsQuery,
     "/api/flows/{flowId}/logs": LogsQuery,
     "/api/flows/{flowId}/tasks/{step}/logs": LogsQuery,
+    "/api/history": HistoriesQuery,
+    "/api/revisions/{workflow}": RevisionsQuery,
+    "/api/differences/{workflow}": DifferenceQuery,
 }
 
 # What POST takes in its body.

@@ -13,6 +13,12 @@ _STATUS = {"type": "string", "description": f"{', '.join(status.word for status 
 _OUTCOME = {"type": ["string", "null"], "description": f"{', '.join(Why)}, or null"}
 
 
+_KIND = {"enum": ["added", "removed", "changed"]}
+_SECONDS = {"type": ["number", "null"]}
+_SHARE = {"type": ["number", "null"], "description": "finished ÷ (finished + failed), 0 to 1"}
+_BY_WORD = {"type": "object", "additionalProperties": {"$ref": "#/components/schemas/Count"}}
+
+
 def ref(name: str) -> Json:
     """Return what stands for the schema called *name*."""
     return {"$ref": f"#/components/schemas/{name}"}
@@ -158,6 +164,87 @@ SCHEMAS: dict[str, Json] = {
     "FlowList": _list_of("Flow"),
     "WaitingList": _list_of("Waiting"),
     "WorkflowList": _list_of("Workflow"),
+    "Count": _object(value=_WHOLE, more=_YES_OR_NO | {"description": "there are more: nobody counted further"}),
+    "Overview": _object(
+        checks=ref("Checks"),
+        flows=_BY_WORD | {"description": "those that are not over, by status"},
+        tasks=_BY_WORD | {"description": "those that are not over, by status"},
+        gates=_BY_WORD | {"description": "tasks that wait, by what they wait for; new: written just now"},
+        lagSeconds=_SECONDS | {"description": "for so long the first in line for a slot could have been running; null: nobody is in line"},
+        minutes=_array(ref("Minute")) | {"description": "the last sixty, the oldest first; the last one is still going on"},
+        notices=_array(_object(kind=TEXT, message=TEXT)) | {"description": "what an operator should know now"},
+        database=_object(
+            bytes=_WHOLE, tables={"type": "object", "additionalProperties": _WHOLE, "description": "bytes of Flower's tables, with indexes"}
+        ),
+    ),
+    "Minute": _object(
+        at=_TIME,
+        finished=_WHOLE | {"description": "attempts that finished"},
+        failed=_WHOLE | {"description": "attempts that left their task suspended as failed, poison or invalid"},
+        retried=_WHOLE | {"description": "attempts that failed and are tried again"},
+    ),
+    "Worker": _object(
+        workerId=TEXT,
+        host=TEXT,
+        pid=_WHOLE,
+        version=TEXT,
+        slots=_WHOLE,
+        running=_WHOLE,
+        leaked=_WHOLE | {"description": "attempts that go on though they were told to stop"},
+        programs=_array(TEXT),
+        startedAt=_TIME,
+        beatAt=_TIME,
+        silentSeconds={"type": "number", "description": "since its last beat"},
+        leaseUntil=_TIME | {"description": "until when it may be silent"},
+        noticed=_array(ref("Noticed")) | {"description": "what it has seen of tasks that run now"},
+    ),
+    "Noticed": _object(flowId=TEXT, seq=_NUMBER, workflow=TEXT, name=TEXT, program=_TEXT_OR_NULL, notice=_ANYTHING),
+    "WorkerList": _list_of("Worker"),
+    "History": _object(
+        workflow=TEXT,
+        flows=_array(ref("PastFlow")) | {"description": "the last twenty, the newest last"},
+        lookedAt=_WHOLE | {"description": "how many of the latest flows the figures below are of, at most 50"},
+        finished=_WHOLE,
+        failed=_WHOLE | {"description": "those that stand still because a task went wrong"},
+        successRate=_SHARE,
+        p50Seconds=_SECONDS | {"description": "half of the finished ones took no longer"},
+        p95Seconds=_SECONDS,
+    ),
+    "PastFlow": _object(
+        flowId=TEXT,
+        status=_STATUS,
+        outcome=_OUTCOME,
+        stalled=_YES_OR_NO,
+        registeredAt=_TIME,
+        finishedAt=_TIME,
+        seconds=_SECONDS | {"description": "from its registration to the end of its last task; null: it is not over"},
+        partly=_YES_OR_NO | {"description": "it has more than 100 tasks, and only the last by seq were looked at"},
+    ),
+    "HistoryList": _list_of("History"),
+    "Revision": _object(
+        workflow=TEXT,
+        revision=_WHOLE,
+        current=_YES_OR_NO | {"description": "new flows get this one"},
+        at=_TIME,
+        by=TEXT | {"description": "the database's role"},
+        source=_TEXT_OR_NULL | {"description": "a module, http, or the application of a session"},
+        parameters=_ANYTHING,
+        result=_ANYTHING,
+        timeout=_SECONDS,
+        steps=_array({"type": "object", "description": "a step as it was written, without what it leaves out"}),
+    ),
+    "RevisionList": _list_of("Revision"),
+    "Change": _object(field=TEXT, kind=_KIND, old=_ANYTHING, new=_ANYTHING),
+    "Difference": _object(
+        workflow=TEXT,
+        old=_WHOLE,
+        new=_WHOLE,
+        steps=_array(_object(name=TEXT, kind=_KIND, changes=_array(ref("Change")))),
+        whole=_array(ref("Change")) | {"description": "parameters, result and timeout of the workflow"},
+        moved=_WHOLE | {"description": "how many other steps only stand elsewhere in their file"},
+    ),
     "Alive": _object(status={"const": "ok"}),
     "Ready": _object(status={"enum": ["ready", "not ready"]}, checks=_object(database=TEXT, schema=TEXT, dispatcher=TEXT)),
+    "Ready": _object(status={"enum": ["ready", "not ready"]}, checks=ref("Checks")),
+    "Checks": _object(database=TEXT, schema=TEXT, dispatcher=TEXT, listener=TEXT),
 }

@@ -133,13 +133,16 @@ async def test_an_open_interface_that_others_can_reach_is_not_made(connect: Conn
 async def test_not_ready_is_503_and_says_what_is_wrong(connect: Connect) -> None:
     client = await connect(ready=Readiness("cannot be reached", "ok", "ok"))
 
-    checks = {"database": "cannot be reached", "schema": "ok", "dispatcher": "ok"}
+    checks = {"database": "cannot be reached", "schema": "ok", "dispatcher": "ok", "listener": "ok"}
     assert await get(client, "/readyz") == (503, {"status": "not ready", "checks": checks})
     assert await get(client, "/healthz") == (200, {"status": "ok"})
 
 
 async def test_ready_says_so(client: Client) -> None:
-    assert await get(client, "/readyz") == (200, {"status": "ready", "checks": {"database": "ok", "schema": "ok", "dispatcher": "ok"}})
+    assert await get(client, "/readyz") == (
+        200,
+        {"status": "ready", "checks": {"database": "ok", "schema": "ok", "dispatcher": "ok", "listener": "ok"}},
+    )
 
 
 async def test_what_is_no_http_is_answered_without_a_traceback_in_the_log(client: Client, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,72 @@
+"""Says in sentences what an operator should know now. Pure: the facts come from the store and from this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from flower.core.figures import Count, LiveWorker, Noticed, Snapshot
+from flower.core.model import Readiness
+
+# Shorter ones are everyday; from here on dead rows gather that every claim has to pass.
+LONG_SNAPSHOT_SECONDS = 60.0
+# Twice as long as from beat to beat: a worker that is silent for longer has a reason.
+LONG_SILENCE_SECONDS = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One thing that an operator should know. *kind* is one word for programs, *message* a sentence that says what to do."""
+
+    kind: str
+    message: str
+
+
+def notices(
+    ready: Readiness, snapshot: Snapshot | None, workers: Sequence[LiveWorker], noticed: Sequence[Noticed], waiting: Count
+) -> tuple[Notice, ...]:
+    """Return what is worth knowing, the gravest first; nothing if all is well. *waiting*: how many tasks do."""
+    return tuple(_notices(ready, snapshot, workers, noticed, waiting))
+
+
+def of_snapshot(snapshot: Snapshot | None) -> str | None:
+    """Return what *snapshot* does, and what to do about it; None if it is young, or there is none."""
+    if snapshot is None or snapshot.seconds <= LONG_SNAPSHOT_SECONDS:
+        return None
+    whose = f"{snapshot.application or 'a session without application_name'} (pid {snapshot.pid}, role {snapshot.role}, {snapshot.state})"
+    return (
+        f"{whose} has had a transaction open for {snapshot.seconds:.0f} s: until it ends no dead row can be removed, and everything becomes slower; "
+        f"end it, or SELECT pg_terminate_backend({snapshot.pid})"
+    )
+
+
+def _notices(
+    ready: Readiness, snapshot: Snapshot | None, workers: Sequence[LiveWorker], noticed: Sequence[Noticed], waiting: Count
+) -> Iterator[Notice]:
+    for kind in ("database", "schema", "dispatcher"):
+        if (state := getattr(ready, kind)) != "ok":
+            yield Notice(kind, state)
+    if not workers and waiting.value:
+        yield Notice("workers", "tasks wait, and no worker is alive: python -m flower serve")
+    for worker in workers:
+        who = f"the worker {worker.worker_id} (process {worker.pid} on {worker.host})"
+        if worker.silent_seconds > LONG_SILENCE_SECONDS:
+            yield Notice(
+                "silent", f"{who} has been silent for {worker.silent_seconds:.0f} s: if it does not speak soon, its tasks start again elsewhere"
+            )
+        if worker.leaked:
+            yield Notice("leaked", f"on {who} {worker.leaked} attempts go on though they were told to stop: restart it")
+    if ready.listener != "ok":
+        yield Notice(
+            "listener", f"notifications do not reach this process ({ready.listener}): it looks every few seconds instead, and tasks start later"
+        )
+    for task in noticed:
+        yield Notice("task", f"{task.flow_id}/{task.seq} ({task.name}) {_of_task(task)}")
+    if (message := of_snapshot(snapshot)) is not None:
+        yield Notice("snapshot", message)
+
+
+def _of_task(task: Noticed) -> str:
+    # A hand may have written anything there.
+    notice = task.notice if isinstance(task.notice, dict) else {}
+    return f"runs, and its worker says: {notice.get('message', task.notice)}" + (f" ({notice['where']})" if notice.get("where") else "")

@@ -1,0 +1,41 @@
+"""GET /api/overview and GET /api/workers: how it goes as a whole, and who is at work."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from flower.core import figure_shapes, shapes
+from flower.core.notices import notices
+from flower.web.answers import answer
+from flower.web.keys import READY, STORE
+from flower.web.requests import NoQuery, query
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/api/overview")
+async def overview(request: web.Request) -> web.Response:
+    """Say what is not over, what was recorded of late, and what an operator should know."""
+    query(request, NoQuery)
+    store, ready = request.app[STORE], await request.app[READY]()
+    counts, alive, noticed = await store.overview.open(), await store.workers.list(), await store.workers.noticed()
+    told = notices(ready, await store.overview.oldest_snapshot(), alive, noticed, counts.tasks["wait"])
+    return answer(
+        figure_shapes.overview(
+            ready=ready,
+            counts=counts,
+            lag=await store.overview.lag(),
+            minutes=await store.overview.throughput(),
+            notices=told,
+            sizes=await store.overview.sizes(),
+        )
+    )
+
+
+@routes.get("/api/workers")
+async def workers(request: web.Request) -> web.Response:
+    """List the workers that are alive, with what each runs, the oldest first."""
+    query(request, NoQuery)
+    store = request.app[STORE].workers
+    alive, noticed = await store.list(), await store.noticed()
+    return answer(shapes.whole([figure_shapes.worker(item, noticed) for item in alive]))
