@@ -132,6 +132,8 @@ async def _server(here: Place) -> AsyncIterator[Check]:
             yield check
         if state == "current":
             yield await _workers(pool)
+            async for check in _burdens(pool):
+                yield check
 
 
 def _session(connection: Connection) -> Iterator[Check]:
@@ -161,6 +163,19 @@ async def _examined(pool: Pool, *, needs_tables: bool) -> AsyncIterator[Check]:
         "agrees with the server's" if abs(skew) < _SMALL_SKEW_SECONDS else f"the server's is {abs(skew):.3f} s {'ahead' if skew > 0 else 'behind'}"
     )
     yield _good("clock", distance) if abs(skew) <= _LARGEST_SKEW_SECONDS else _bad("clock", f"{distance}: set both clocks by NTP")
+
+
+async def _burdens(pool: Pool) -> AsyncIterator[Check]:
+    from flower.cli.output import size
+    from flower.core.notices import of_snapshot
+    from flower.database.store import Store
+
+    overview = Store(pool).overview
+    long_open = of_snapshot(await overview.oldest_snapshot())
+    yield _neither("transactions", long_open) if long_open else _good("transactions", "none is open for over a minute")
+    sizes = await overview.sizes()
+    largest = ", ".join(f"{name} {size(count)}" for name, count in [*sizes.tables.items()][:3])
+    yield _neither("size", f"{size(sizes.database)} ({largest})")
 
 
 async def _workers(pool: Pool) -> Check:

@@ -259,7 +259,8 @@ def test_doctor_finds_nothing_wrong_while_flower_serves(served: Terminal) -> Non
     assert answer.returncode == 0, answer.stdout
     assert "✗" not in answer.stdout
     checks = {check["name"]: check for check in json.loads(served.run("doctor", "--json").stdout)["checks"]}
-    assert checks["workers"]["ok"] is checks["schema"]["ok"] is True
+    assert checks["workers"]["ok"] is checks["schema"]["ok"] is checks["transactions"]["ok"] is True
+    assert "kr_" in checks["size"]["detail"]
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(served: Terminal) -> None:
