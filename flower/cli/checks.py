@@ -166,8 +166,8 @@ async def _examined(pool: Pool, *, needs_tables: bool) -> AsyncIterator[Check]:
 
 
 async def _burdens(pool: Pool) -> AsyncIterator[Check]:
-    from flower.cli.output import size
     from flower.core.notices import of_snapshot
+    from flower.core.quantities import size
     from flower.database.store import Store
 
     overview = Store(pool).overview

@@ -13,8 +13,8 @@ from flower.cli.output import print_json, print_table, say
 from flower.cli.surroundings import opened, run
 from flower.cli.times import in_local_time, local
 from flower.core import shapes
-from flower.core.durations import between
 from flower.core.model import Flow, Page, Step, Waiting, Workflow
+from flower.core.quantities import between
 from flower.core.status import Status, Why
 from flower.core.steps import number
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 _COLOURS = {"finish": "green", "running": "cyan", "suspend": "red", "ignore": "bright_black"}
 _GAP = "  "
 _NARROWEST = 6
-_STEP = 1024
 
 
 def console(*, on_stderr: bool = False) -> Console:
@@ -39,19 +38,6 @@ def print_json(value: Json, *, in_one_line: bool = False) -> None:
 def say(text: str) -> None:
     """Print *text* on stderr: what people should know and programs should not read."""
     typer.echo(text, err=True)
-
-
-def counted(count: int, what: str) -> str:
-    """Return `1 flow`, `2 flows`."""
-    return f"{count} {what}" if count == 1 else f"{count:,} {what}s"
-
-
-def size(count: int) -> str:
-    """Return a number of bytes in words: `812 B`, `64 KiB`, `2.4 GiB`."""
-    number, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB"]
-    while number >= _STEP and len(units) > 1:
-        number, units = number / _STEP, units[1:]
-    return f"{number:.0f} {units[0]}" if number >= 10 or units[0] == "B" else f"{number:.1f} {units[0]}"  # noqa: PLR2004 - two figures are enough
 
 
 def short(value: Json, width: int = 60) -> str:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flower.cli.options import AsJson, Database, read_parameters
-from flower.cli.output import console, counted, print_json, say
+from flower.cli.output import console, print_json, say
 from flower.cli.surroundings import opened, run
 from flower.cli.times import read_past
 from flower.cli.verbs import DryRun, Reason, done_to, options_of, tell
-from flower.core.durations import duration
 from flower.core.errors import UsageError
 from flower.core.escape import escape
 from flower.core.model import Json
+from flower.core.quantities import counted, duration
 from flower.core.steps import seq_or_name
 
 if TYPE_CHECKING:

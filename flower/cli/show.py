@@ -14,10 +14,10 @@ from flower.cli.output import console, print_json, print_table, short
 from flower.cli.surroundings import opened, run
 from flower.cli.times import local
 from flower.core import shapes
-from flower.core.durations import between
 from flower.core.escape import escape
 from flower.core.masks import mask
 from flower.core.model import Deed, Flow, Json, LogLine, Task
+from flower.core.quantities import between
 from flower.core.status import Status, status_word
 from flower.core.steps import commands, failing_of, number
 

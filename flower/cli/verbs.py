@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from flower.cli.options import AsJson, Database, FlowReference, read_json
-from flower.cli.output import counted, print_json
+from flower.cli.output import print_json
 from flower.cli.surroundings import opened, run
 from flower.core.escape import escape
 from flower.core.model import Json
+from flower.core.quantities import counted
 
 if TYPE_CHECKING:
     from flower.database.store import Store

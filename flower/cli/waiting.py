@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Self
 from flower.cli.output import console, say
 from flower.cli.show import how_far, print_flow
 from flower.cli.times import in_local_time
-from flower.core.durations import between
 from flower.core.errors import DatabaseLost
 from flower.core.escape import escape
 from flower.core.model import Flow, LogLine, Task
+from flower.core.quantities import between
 from flower.core.status import Gate, Status, status_word
 from flower.core.steps import number
 

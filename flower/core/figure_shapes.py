@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from flower.core.figures import Count, History, LiveWorker, Minute, Noticed, OpenCounts, PastFlow, Sizes
+from flower.core.figures import Count, History, LiveWorker, Minute, Noticed, PastFlow
 from flower.core.masks import mask
-from flower.core.model import Json, Readiness
-from flower.core.notices import Notice
+from flower.core.model import Json
+from flower.core.notices import Standing
 from flower.core.revisions import Change, Difference, Revision, StepChange, shown_steps, shown_takes
 from flower.core.shapes import moment, number
 
@@ -16,17 +16,17 @@ from flower.core.shapes import moment, number
 _SHOWN = 20
 
 
-def overview(*, ready: Readiness, counts: OpenCounts, lag: float | None, minutes: Sequence[Minute], notices: Sequence[Notice], sizes: Sizes) -> Json:
+def overview(value: Standing) -> Json:
     """Return how it goes as a whole."""
     return {
-        "checks": asdict(ready),
-        "flows": _counts(counts.flows),
-        "tasks": _counts(counts.tasks),
-        "gates": _counts(counts.gates),
-        "lagSeconds": _seconds(lag),
-        "minutes": [minute(item) for item in minutes],
-        "notices": [asdict(item) for item in notices],
-        "database": {"bytes": sizes.database, "tables": dict(sizes.tables)},
+        "checks": asdict(value.ready),
+        "flows": _counts(value.counts.flows),
+        "tasks": _counts(value.counts.tasks),
+        "gates": _counts(value.counts.gates),
+        "lagSeconds": _seconds(value.lag),
+        "minutes": [minute(item) for item in value.minutes],
+        "notices": [asdict(item) for item in value.notices],
+        "database": {"bytes": value.sizes.database, "tables": dict(value.sizes.tables)},
     }
 
 

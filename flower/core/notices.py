@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from flower.core.figures import Count, LiveWorker, Noticed, Snapshot
+from flower.core.figures import Count, LiveWorker, Minute, Noticed, OpenCounts, Sizes, Snapshot
 from flower.core.model import Readiness
 
 # Shorter ones are everyday; from here on dead rows gather that every claim has to pass.
@@ -20,6 +20,19 @@ class Notice:
 
     kind: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How it goes as a whole. *lag*: for how many seconds the first in line for a slot could have been running, None: nobody is in line."""
+
+    ready: Readiness
+    counts: OpenCounts
+    lag: float | None
+    minutes: Sequence[Minute]
+    workers: Sequence[LiveWorker]
+    notices: Sequence[Notice]
+    sizes: Sizes
 
 
 def notices(

@@ -18,6 +18,7 @@ from flower.web.pages import ask, many, rendering, sign_in
 from flower.web.pages import flow as flow_page
 from flower.web.pages import flows as flows_page
 from flower.web.pages import overview as overview_page
+from flower.web.pages import workers as workers_page
 from flower.web.pages import workflows as workflows_page
 from flower.web.problems import problems
 from flower.web.registrar import Registrar
@@ -25,7 +26,7 @@ from flower.web.requests import LARGEST_BODY, MOST_LARGE_BODIES
 from flower.web.watchers import Watchers
 
 _INTERFACE = (register, flows, verbs, incidents, workflows, history, overview, events, health, openapi)
-_PAGES = (rendering, sign_in, overview_page, many, ask, flows_page, flow_page, workflows_page)
+_PAGES = (rendering, sign_in, overview_page, many, ask, flows_page, flow_page, workflows_page, workers_page)
 
 
 def create_app(

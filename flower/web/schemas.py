@@ -244,7 +244,6 @@ SCHEMAS: dict[str, Json] = {
         moved=_WHOLE | {"description": "how many other steps only stand elsewhere in their file"},
     ),
     "Alive": _object(status={"const": "ok"}),
-    "Ready": _object(status={"enum": ["ready", "not ready"]}, checks=_object(database=TEXT, schema=TEXT, dispatcher=TEXT)),
     "Ready": _object(status={"enum": ["ready", "not ready"]}, checks=ref("Checks")),
     "Checks": _object(database=TEXT, schema=TEXT, dispatcher=TEXT, listener=TEXT),
 }

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from flower.cli.times import local, read_moment, read_past
-from flower.core.durations import between, duration
+from flower.core.quantities import between, duration
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from flower.web.keys import STORE
 from flower.web.requests import NoQuery, query, tail
 
 _MOST = 50
-_HIGHEST = 2_147_483_646
+HIGHEST = 2_147_483_646
 
 routes = web.RouteTableDef()
 
@@ -32,7 +32,7 @@ class RevisionsQuery(BaseModel, extra="forbid", frozen=True):
     """Which revisions are wanted."""
 
     limit: int = Field(default=20, ge=1, le=_MOST, description="how many at most")
-    after: int | None = Field(default=None, ge=1, le=_HIGHEST, description="`next` of the part before")
+    after: int | None = Field(default=None, ge=1, le=HIGHEST, description="`next` of the part before")
 
 
 class DifferenceQuery(BaseModel):
@@ -40,8 +40,8 @@ class DifferenceQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    old: int | None = Field(default=None, ge=1, le=_HIGHEST, description="this revision; without it the one before the new one")
-    new: int | None = Field(default=None, ge=1, le=_HIGHEST, description="and this one; without it the newest")
+    old: int | None = Field(default=None, ge=1, le=HIGHEST, description="this revision; without it the one before the new one")
+    new: int | None = Field(default=None, ge=1, le=HIGHEST, description="and this one; without it the newest")
 
 
 @routes.get("/api/history")

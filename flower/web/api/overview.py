@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from flower.core import figure_shapes, shapes
-from flower.core.notices import notices
+from flower.core.notices import Standing, notices
 from flower.web.answers import answer
 from flower.web.keys import READY, STORE
 from flower.web.requests import NoQuery, query
@@ -17,18 +17,21 @@ routes = web.RouteTableDef()
 async def overview(request: web.Request) -> web.Response:
     """Say what is not over, what was recorded of late, and what an operator should know."""
     query(request, NoQuery)
-    store, ready = request.app[STORE], await request.app[READY]()
+    return answer(figure_shapes.overview(await standing(request.app)))
+
+
+async def standing(app: web.Application) -> Standing:
+    """Return how it goes as a whole, as this process and its database see it."""
+    store, ready = app[STORE], await app[READY]()
     counts, alive, noticed = await store.overview.open(), await store.workers.list(), await store.workers.noticed()
-    told = notices(ready, await store.overview.oldest_snapshot(), alive, noticed, counts.tasks["wait"])
-    return answer(
-        figure_shapes.overview(
-            ready=ready,
-            counts=counts,
-            lag=await store.overview.lag(),
-            minutes=await store.overview.throughput(),
-            notices=told,
-            sizes=await store.overview.sizes(),
-        )
+    return Standing(
+        ready=ready,
+        counts=counts,
+        lag=await store.overview.lag(),
+        minutes=await store.overview.throughput(),
+        workers=alive,
+        notices=notices(ready, await store.overview.oldest_snapshot(), alive, noticed, counts.tasks["wait"]),
+        sizes=await store.overview.sizes(),
     )
 
 

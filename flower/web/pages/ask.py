@@ -10,14 +10,14 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from flower.core import shapes
-from flower.core.durations import duration
 from flower.core.model import Flow, Json, Task
+from flower.core.quantities import counted, duration
 from flower.core.status import Status
 from flower.database.store import Store
 from flower.web.keys import STORE
 from flower.web.pages.fields import Box, box_of
 from flower.web.pages.rendering import show
-from flower.web.pages.words import counted, in_path
+from flower.web.pages.words import in_path
 from flower.web.requests import query
 
 routes = web.RouteTableDef()

@@ -10,10 +10,10 @@ from typing import Final, Literal
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from flower.core.durations import between
 from flower.core.masks import mask
 from flower.core.model import Flow, Json, LogLine, Task, Waiting
 from flower.core.picture import Attempt
+from flower.core.quantities import between
 from flower.core.status import Status, status_word
 from flower.database.store import Store
 from flower.web.keys import STORE

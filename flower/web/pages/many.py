@@ -11,11 +11,11 @@ from aiohttp import web
 from pydantic import Field
 
 from flower.core.errors import FieldError, Invalid, UsageError
+from flower.core.quantities import counted
 from flower.database.store import Store
 from flower.web.keys import STORE
 from flower.web.pages.flows import Looked, wanted_of
 from flower.web.pages.rendering import show
-from flower.web.pages.words import counted
 from flower.web.requests import queries
 
 routes = web.RouteTableDef()

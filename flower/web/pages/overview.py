@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
 
 from aiohttp import web
 
+from flower.web.api.overview import standing
+from flower.web.drawing.charts import bars
 from flower.web.keys import STORE
 from flower.web.pages.flows import rows_of
 from flower.web.pages.rendering import show
@@ -15,13 +18,22 @@ routes = web.RouteTableDef()
 
 _MOST_APPROVALS = 10
 _MOST_RUNNING = 10
+_GATES: Final = {
+    "dependencies": "for other tasks",
+    "time": "for their time",
+    "pause": "because of a pause",
+    "program": "for a worker that has their program",
+    "limit": "for room in a limit",
+    "slot": "for a slot",
+    "new": "written just now",
+}
 
 
 @routes.get("/")
 async def page(request: web.Request) -> web.Response:
     """Show how things stand."""
     query(request, NoQuery)
-    store, now = request.app[STORE], datetime.now(UTC)
+    store, now, found = request.app[STORE], datetime.now(UTC), await standing(request.app)
     approvals = await store.flows.list(outcome="approval", limit=_MOST_APPROVALS)
     running = await store.flows.list(status="running", limit=_MOST_RUNNING)
     return show(
@@ -31,6 +43,12 @@ async def page(request: web.Request) -> web.Response:
         approvals=rows_of(approvals.items, now),
         are_more_approvals=approvals.next is not None,
         running=rows_of(running.items, now),
-        workers=await store.workers.alive(),
+        standing=found,
+        gates=[(words, found.counts.gates[gate]) for gate, words in _GATES.items() if found.counts.gates[gate].value],
+        slots=sum(worker.slots for worker in found.workers),
+        charts=(
+            ("finished", "Tasks finished in the last hour", bars([(minute.at, minute.counted.finished) for minute in found.minutes])),
+            ("failed", "Tasks failed in the last hour", bars([(minute.at, minute.counted.failed) for minute in found.minutes])),
+        ),
         watch="",
     )

@@ -13,10 +13,11 @@ from urllib.parse import quote, urlencode
 from markupsafe import Markup
 
 from flower.core import shapes
-from flower.core.durations import between, duration
 from flower.core.escape import escape
+from flower.core.figures import Count
 from flower.core.masks import mask
 from flower.core.model import Json
+from flower.core.quantities import between, counted, duration, size
 from flower.core.steps import number
 
 _LONGEST_ID = 14
@@ -103,9 +104,9 @@ def many(count: int) -> str:
     return f"{count:,}"
 
 
-def counted(count: int, noun: str) -> str:
-    """Return *count* with its *noun*, in the plural where there is not one."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+def count(value: Count) -> str:
+    """Return how many, or that there are at least so many."""
+    return f"{value.value:,}+" if value.more else f"{value.value:,}"
 
 
 FILTERS: Final[dict[str, Callable[..., Any]]] = {
@@ -123,7 +124,9 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "address": address,
     "asked": asked,
     "many": many,
+    "count": count,
     "counted": counted,
+    "size": size,
     "duration": duration,
     "seq": number,
 }

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 from aiohttp import web
 from pydantic import BaseModel, Field
 
+from flower.core.figures import History, PastFlow
 from flower.core.model import Json, Program, Workflow
+from flower.core.quantities import duration
+from flower.core.revisions import difference
+from flower.database.store.workflows import Workflows
+from flower.web.api.history import HIGHEST
 from flower.web.keys import STORE
 from flower.web.pages.fields import Box, box_of, boxes_of
+from flower.web.pages.marks import mark
 from flower.web.pages.rendering import show
 from flower.web.pages.words import address
-from flower.web.requests import NoQuery, query, tail
+from flower.web.requests import query, tail
 
 routes = web.RouteTableDef()
 
@@ -25,36 +32,101 @@ _ORDER: Final = (
 )
 
 
+_MOST = 50
+_STRIP = 20
+_REVISIONS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Square:
+    """One of the latest flows of a workflow, in its strip. *told*: its status in words."""
+
+    x: int
+    kind: str
+    flow_id: str
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
+class Went:
+    """How the latest flows of one workflow went. Durations in seconds, *success* in percent, None where nothing is known."""
+
+    workflow: str
+    strip: Sequence[Square]
+    p50: float | None
+    p95: float | None
+    success: float | None
+    looked_at: int
+
+
+class Names(BaseModel, extra="forbid", frozen=True):
+    """Which workflows are listed: those behind the name *after*."""
+
+    after: str | None = Field(default=None, max_length=256)
+
+
 @routes.get("/workflows")
 async def workflows(request: web.Request) -> web.Response:
-    """List all workflows."""
-    query(request, NoQuery)
-    return show(request, "workflows.html", workflows=await request.app[STORE].workflows.list(), watch="")
+    """List all workflows, by name, in parts."""
+    after, store = query(request, Names).after, request.app[STORE].workflows
+    names = sorted(name for name in await store.names() if after is None or name > after)
+    went = [_went(history) for history in await store.histories(names[:_MOST])]
+    return show(request, "workflows.html", workflows=went, next=names[_MOST - 1] if len(names) > _MOST else None, after=after, watch="")
+
+
+def _went(history: History) -> Went:
+    shown = history.flows[-_STRIP:]
+    success = None if history.success_rate is None else 100 * history.success_rate
+    return Went(
+        history.workflow,
+        [_square(place, flow) for place, flow in enumerate(shown)],
+        history.percentile(0.5),
+        history.percentile(0.95),
+        success,
+        len(history.flows),
+    )
+
+
+def _square(place: int, flow: PastFlow) -> Square:
+    found = mark(flow.status.word, flow.outcome)
+    took = "" if flow.seconds is None else f", {duration(flow.seconds)}"
+    return Square(place * 10, found.kind, flow.flow_id, f"{found.word}{took}")
 
 
 class Part(BaseModel, extra="forbid", frozen=True):
-    """Which part of a workflow's page is wanted."""
+    """Which part of a workflow's page is wanted. *revision*: compared with the one before it."""
 
     show: Literal["steps", "start", "revisions"] = "steps"
-    revision: int | None = Field(default=None, ge=1)
+    revision: int | None = Field(default=None, ge=1, le=HIGHEST)
 
 
 @routes.get(_PREFIX + r"{workflow:[\s\S]+}")
 async def workflow(request: web.Request) -> web.Response:
     """Show one workflow."""
-    part, store = query(request, Part), request.app[STORE]
-    found = await store.workflows.get(tail(request, _PREFIX))
-    programs = await store.workflows.programs([step.program for step in found.steps])
-    return show(
-        request,
-        "workflow.html",
-        workflow=found,
-        part=part,
-        boxes=taken(found, programs),
-        order=_ORDER,
-        send=f"/register/{address(found.workflow)}",
-        watch="",
-    )
+    part, store = query(request, Part), request.app[STORE].workflows
+    found = await store.get(tail(request, _PREFIX))
+    filled = await _FILLED[part.show](store, found, part)
+    (history,) = await store.histories([found.workflow])
+    return show(request, "workflow.html", workflow=found, part=part, went=_went(history), watch="", **filled)
+
+
+async def _steps(_store: Workflows, found: Workflow, _part: Part) -> dict[str, Any]:
+    return {"steps": found.steps}
+
+
+async def _start(store: Workflows, found: Workflow, _part: Part) -> dict[str, Any]:
+    programs = await store.programs([step.program for step in found.steps])
+    return {"boxes": taken(found, programs), "order": _ORDER, "send": f"/register/{address(found.workflow)}"}
+
+
+async def _revisions(store: Workflows, found: Workflow, part: Part) -> dict[str, Any]:
+    listed = await store.revisions(found.workflow, limit=_REVISIONS)
+    chosen = await store.revision(found.workflow, part.revision or listed[0].revision)
+    before = next(iter(await store.revisions(found.workflow, before=chosen.revision, limit=1)), None)
+    return {"revisions": listed, "chosen": chosen, "difference": None if before is None else difference(before, chosen)}
+
+
+_FILLED: Final = {"steps": _steps, "start": _start, "revisions": _revisions}
 
 
 def taken(workflow: Workflow, programs: Mapping[str, Program]) -> tuple[Box, ...]:

@@ -1,10 +1,11 @@
-"""Durations in words. Pure functions."""
+"""Durations, sizes and counts in words. Pure functions."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_STEP = 1024
 
 
 def duration(seconds: float) -> str:
@@ -24,3 +25,16 @@ def duration(seconds: float) -> str:
 def between(start: datetime | None, end: datetime | None) -> str:
     """Return how long it took from *start* to *end* in words; nothing if either is unknown."""
     return "" if start is None or end is None else duration((end - start).total_seconds())
+
+
+def size(count: int) -> str:
+    """Return a number of bytes in words: `812 B`, `64 KiB`, `2.4 GiB`."""
+    number, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while number >= _STEP and len(units) > 1:
+        number, units = number / _STEP, units[1:]
+    return f"{number:.0f} {units[0]}" if number >= 10 or units[0] == "B" else f"{number:.1f} {units[0]}"  # noqa: PLR2004 - two figures are enough
+
+
+def counted(count: int, what: str) -> str:
+    """Return `1 flow`, `2 flows`."""
+    return f"{count} {what}" if count == 1 else f"{count:,} {what}s"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flower.cli.output import size
+from flower.core.quantities import size
 
 
 @pytest.mark.parametrize(
