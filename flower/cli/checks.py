@@ -186,6 +186,7 @@ async def _workers(pool: Pool) -> Check:
         leaked = sum(worker.leaked for worker in alive)
         many = ", ".join(f"process {worker.pid} on {worker.host} ({worker.slots} slots)" for worker in alive)
         return _bad("workers", f"{many}; {leaked} attempts go on though they were told to stop: restart") if leaked else _good("workers", many)
-    if (await store.flows.list(status="wait", limit=1)).items:
+    waiting = await store.flows.list(status="wait", limit=1)
+    if waiting.items or waiting.next:
         return _bad("workers", "none is alive, and flows wait for one: python -m flower serve")
     return _neither("workers", "none is alive: python -m flower serve")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated
+from functools import partial
+from time import monotonic
+from typing import Annotated, Any
 
 import typer
 
-from flower.cli.options import AsJson, Database, FlowReference
+from flower.cli.options import AsJson, Database, FlowReference, read_time
 from flower.cli.output import print_json, print_table, say
 from flower.cli.surroundings import opened, run
 from flower.cli.times import in_local_time, local
@@ -17,6 +20,9 @@ from flower.core.model import Flow, Page, Step, Waiting, Workflow
 from flower.core.quantities import between
 from flower.core.status import Status, Why
 from flower.core.steps import number
+
+# Through a million flows in seconds; further nobody waits without being asked.
+_PATIENCE_SECONDS = 5.0
 
 
 class _StatusWord(StrEnum):
@@ -60,33 +66,59 @@ def _steps(steps: tuple[Step, ...]) -> str:
     return ", ".join(step.name + (f" ({step.program})" if step.program != step.name else "") + ("" if step.known else " (?)") for step in steps)
 
 
-def flows(
+def flows(  # noqa: PLR0913 - one per filter
     *,
     status: Annotated[_StatusWord | None, typer.Option(help="Only these; a reason like failed or cancelled works as well")] = None,
     outcome: Annotated[Why | None, typer.Option(help="Only flows with a task that ended so")] = None,
     workflow: Annotated[str | None, typer.Option(help="Only flows of this workflow")] = None,
+    text: Annotated[str | None, typer.Option(help="Only with this in their id or parameters, or in parameters or errors of their tasks")] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="Only registered since then (-2h, 14:00, ISO 8601)")] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Only registered before then")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most")] = 20,
     database: Database = None,
     as_json: AsJson = False,
 ) -> None:
     """List flows, newest first."""
+    wanted: dict[str, Any] = {
+        "status": status and status.value,
+        "outcome": outcome and outcome.value,
+        "workflow": workflow,
+        "text": text,
+        "since": read_time(since, "--since"),
+        "until": read_time(until, "--until"),
+    }
 
     async def find() -> Page:
         async with opened(database) as store:
-            return await store.flows.list(status=status and status.value, outcome=outcome and outcome.value, workflow=workflow, limit=limit)
+            return await _listed(partial(store.flows.list, **wanted), limit)
 
     found = run(find())
     if as_json:
         print_json(shapes.page(found))
         return
-    if not found.items:
-        say("No such flow." if status or outcome or workflow else "No flow yet. Start one: python -m flower start hello")
-        return
-    print_table(
-        ("flow", "workflow", "status", "done", "registered", "took", "failing"), [_row(flow) for flow in found.items], ("workflow", "failing")
-    )
-    if found.next is not None:
+    if found.items:
+        print_table(
+            ("flow", "workflow", "status", "done", "registered", "took", "failing"), [_row(flow) for flow in found.items], ("workflow", "failing")
+        )
+    if found.searched_to is not None:
+        say(f"Looked back to {local(found.searched_to)}, and no further. Go on: --until {shapes.moment(found.searched_to)}")
+    elif found.next is not None:
         say(f"There are older ones: --limit {limit * 2}")
+    elif not found.items:
+        say("No such flow." if any(wanted.values()) else "No flow yet. Start one: python -m flower start hello")
+
+
+async def _listed(ask: Callable[..., Awaitable[Page]], limit: int) -> Page:
+    """Return up to *limit* flows in one part, however many parts they come in: as far as it gets in a few seconds."""
+    began = monotonic()
+    found: list[Flow] = []
+    after: str | None = None
+    while True:
+        page = await ask(limit=limit - len(found), after=after)
+        found += page.items
+        if page.next is None or len(found) == limit or monotonic() - began > _PATIENCE_SECONDS:
+            return Page(tuple(found), page.next, page.searched_to)
+        after = page.next
 
 
 def _row(flow: Flow) -> tuple[str, ...]:

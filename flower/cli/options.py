@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from flower.cli.times import read_past
 from flower.core import strict
 from flower.core.errors import UsageError
 
@@ -34,6 +36,14 @@ def read_parameters(pairs: Sequence[str], source: str | None) -> dict[str, Any]:
             raise typer.BadParameter(f"{name} is given twice", param_hint="--param")
         single[name] = value
     return {**given, **single}
+
+
+def read_time(text: str | None, option: str) -> datetime | None:
+    """Return the time of the past that *text* means, None for None. Raises BadParameter for *option*."""
+    try:
+        return None if text is None else read_past(text, datetime.now().astimezone())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def read_json(source: str, option: str) -> Any:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flower.cli.options import AsJson, Database, read_parameters
+from flower.cli.options import AsJson, Database, read_parameters, read_time
 from flower.cli.output import console, print_json, say
 from flower.cli.surroundings import opened, run
-from flower.cli.times import read_past
 from flower.cli.verbs import DryRun, Reason, done_to, options_of, tell
 from flower.core.errors import UsageError
 from flower.core.escape import escape
@@ -60,7 +59,7 @@ def rerun(  # noqa: PLR0913 - the options that product.md promises
     if (flow is not None) + all_ + (incident is not None) != 1:
         raise typer.BadParameter("name a flow, or say --all or --incident: one of them", param_hint="FLOW")
     if flow is None:
-        raise typer.Exit(run(_rerun_many(options, incident, status or "failed", workflow, _moment(since), database, as_json=as_json)))
+        raise typer.Exit(run(_rerun_many(options, incident, status or "failed", workflow, read_time(since, "--since"), database, as_json=as_json)))
     if status or workflow or since:
         raise typer.BadParameter("--status, --workflow and --since choose among --all flows", param_hint="FLOW")
     plan = done_to(flow, database, lambda store, flow_id: store.verbs.rerun(flow_id, options))
@@ -111,13 +110,6 @@ def _names(tasks: list[Json]) -> str:
     return escape(", ".join(f"{task['seq']} {task['name']} ({task['was']})" for task in tasks)) or "nothing"
 
 
-def _moment(since: str | None) -> datetime | None:
-    try:
-        return None if since is None else read_past(since, datetime.now().astimezone())
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--since") from None
-
-
 async def _rerun_many(
     options: dict[str, Json],
     incident: str | None,
@@ -161,10 +153,8 @@ async def _rerun_each(store: Store, chosen: list[str], options: dict[str, Json])
 async def _all(store: Store, status: str, workflow: str | None, since: datetime | None) -> AsyncIterator[str]:
     after: str | None = None
     while True:
-        page = await store.flows.list(status=status, workflow=workflow, limit=_PAGE, after=after)
+        page = await store.flows.list(status=status, workflow=workflow, since=since, limit=_PAGE, after=after)
         for flow in page.items:
-            if since is not None and flow.registered_at is not None and flow.registered_at < since:
-                return  # the newest come first
             yield flow.flow_id
         if page.next is None:
             return

@@ -225,7 +225,8 @@ class NotBegun:
 class Page:
     """A part of a list of flows. *next* is what to hand in as `after` for the next part, None at the end.
 
-    *searched_to*: how far back was looked, where this part ends because enough was looked at, and not because it is full.
+    *searched_to*: how far back it has looked, where it stopped before it was full, as a part looks at so many flows and no more. It may
+    then be empty and still have a *next*.
     """
 
     items: tuple[Flow, ...]

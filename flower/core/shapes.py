@@ -21,8 +21,9 @@ def registered(workflow: str, value: Registered) -> Json:
 
 
 def page(found: Page) -> Json:
-    """Return a part of the list of flows."""
-    return {"items": [flow(item) for item in found.items], "next": found.next}
+    """Return a part of the list of flows, and how far back it has looked if it stopped early."""
+    searched = {} if found.searched_to is None else {"searchedTo": moment(found.searched_to)}
+    return {"items": [flow(item) for item in found.items], "next": found.next, **searched}
 
 
 def whole(items: Sequence[Json]) -> Json:

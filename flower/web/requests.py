@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, TypeVar, get_origin
 from urllib.parse import parse_qsl, unquote_to_bytes
@@ -114,6 +115,20 @@ def valid(model: type[Model], value: Json, what: str = "field") -> Model:
     except ValidationError as error:
         names = [field.alias or name for name, field in model.model_fields.items()]
         raise Invalid([_field_error(problem, names, what) for problem in error.errors(include_url=False)]) from None
+
+
+def moment(text: str) -> datetime:
+    """Return the time that *text* says in ISO 8601 with its zone, in UTC. Raises ValueError."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("no time in ISO 8601, like 2026-11-24T14:00:00+01:00") from None
+    if at.tzinfo is None:
+        raise ValueError("a time without its zone; write it like 2026-11-24T14:00:00+01:00 or 2026-11-24T13:00:00Z")
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the year must be between 1 and 9999, in UTC too") from None
 
 
 def curl(request: web.Request, json_body: str | None = None, *, method: str = "POST") -> str:

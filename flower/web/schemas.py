@@ -7,6 +7,7 @@ from flower.core.status import Gate, Status, Why
 
 TEXT, _WHOLE, _YES_OR_NO, _ANYTHING = {"type": "string"}, {"type": "integer"}, {"type": "boolean"}, {"description": "any JSON"}
 _TEXT_OR_NULL = {"type": ["string", "null"]}
+_MOMENT = {"type": "string", "format": "date-time"}
 _TIME = {"type": ["string", "null"], "format": "date-time"}
 _NUMBER = {"type": ["number", "string"], "description": "a number; text for NaN and what a double cannot hold"}
 _STATUS = {"type": "string", "description": f"{', '.join(status.word for status in Status)}; or the number that a hand wrote instead"}
@@ -161,7 +162,10 @@ SCHEMAS: dict[str, Json] = {
     "DeedList": _list_of("Deed"),
     "LogLine": _object(id=TEXT, seq=_NUMBER, attempt=_WHOLE, at=_TIME, level=TEXT, source=TEXT, message=TEXT),
     "LogLineList": _list_of("LogLine"),
-    "FlowList": _list_of("Flow"),
+    "FlowList": _with_some(
+        _list_of("Flow"),
+        searchedTo=_MOMENT | {"description": "only where the part stopped before it was full: how far back it has looked; `next` goes on from there"},
+    ),
     "WaitingList": _list_of("Waiting"),
     "WorkflowList": _list_of("Workflow"),
     "Count": _object(value=_WHOLE, more=_YES_OR_NO | {"description": "there are more: nobody counted further"}),

@@ -62,6 +62,8 @@ def test_help_names_every_command_and_imports_neither_driver_nor_http() -> None:
         ["flows", "--status", "blue"],
         ["flows", "--outcome", "wait"],
         ["flows", "--limit", "0"],
+        ["flows", "--since", "soon"],
+        ["flows", "--until", "2026-11-24T14:00:00"],
         ["serve", "--port", "70000"],
         ["serve", "--concurrency", "0"],
         ["serve", "--token", "short"],

@@ -88,6 +88,7 @@ class Flows:
     answers: Registered = field(default_factory=lambda: Registered(FLOW))
     raises: Exception | None = None
     one: Flow = field(default_factory=a_flow)
+    page: Page | None = None
     its_tasks: tuple[Task, ...] = field(default_factory=lambda: (a_task(),))
     waits: tuple[Waiting, ...] = (Waiting(Decimal(2), "publish", Gate.DEPENDENCIES, ("waits for fetch",)),)
 
@@ -112,7 +113,7 @@ class Flows:
 
     async def list(self, **wanted: Any) -> Page:
         self.lists.append(wanted)
-        return Page((self.one,), "more")
+        return self.page or Page((self.one,), "more")
 
 
 @dataclass

@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from flower.core.errors import DatabaseLost, FieldError, Invalid
-from flower.core.model import Waiting
+from flower.core.model import Page, Waiting
 from flower.core.status import Gate, Status
 from tests.web.asking import Client, get, send
-from tests.web.memory import FLOW, Flows, a_flow, a_task
+from tests.web.memory import FLOW, MORNING, Flows, a_flow, a_task
 
 THE_FLOW = {
     "flowId": FLOW,
@@ -57,9 +58,19 @@ THE_TASK = {
 }
 
 
+ORDER_OF_A_MORNING = {"text": 'Order "%"', "since": MORNING, "until": MORNING + timedelta(seconds=0.75)}
+ASKED_FOR_ANY = {"status": None, "outcome": None, "workflow": None, "text": None, "since": None, "until": None, "limit": 50, "after": None}
+
+
 async def test_flows_come_in_parts(client: Client, flows: Flows) -> None:
     assert await get(client, "/api/flows") == (200, {"items": [THE_FLOW], "next": "more"})
-    assert flows.lists == [{"status": None, "outcome": None, "workflow": None, "limit": 50, "after": None}]
+    assert flows.lists == [ASKED_FOR_ANY]
+
+
+async def test_a_part_that_stopped_early_says_how_far_it_looked(client: Client, flows: Flows) -> None:
+    flows.page = Page((), "more", searched_to=MORNING)
+
+    assert await get(client, "/api/flows?text=x") == (200, {"items": [], "next": "more", "searchedTo": "2026-11-24T08:30:00.250000Z"})
 
 
 @pytest.mark.parametrize(
@@ -67,6 +78,7 @@ async def test_flows_come_in_parts(client: Client, flows: Flows) -> None:
     [
         ("status=failed", {"status": "failed"}),
         ("status=suspend&outcome=approval", {"status": "suspend", "outcome": "approval"}),
+        ("text=Order%20%22%25%22&since=2026-11-24T09:30:00.25%2B01:00&until=2026-11-24T08:30:01Z", ORDER_OF_A_MORNING),
         ("workflow=a%2Fb%20%E8%8A%B1&limit=500&after=xyz", {"workflow": "a/b 花", "limit": 500, "after": "xyz"}),
     ],
 )
@@ -74,7 +86,7 @@ async def test_flows_are_chosen_by_the_query(client: Client, flows: Flows, query
     status, _ = await get(client, f"/api/flows?{query}")
 
     assert status == 200
-    assert flows.lists == [{"status": None, "outcome": None, "workflow": None, "limit": 50, "after": None} | asked]
+    assert flows.lists == [ASKED_FOR_ANY | asked]
 
 
 @pytest.mark.parametrize(
@@ -84,6 +96,12 @@ async def test_flows_are_chosen_by_the_query(client: Client, flows: Flows, query
         ("limit=501", "limit", "less than or equal to 500"),
         ("limit=many", "limit", "integer"),
         ("after=" + "x" * 6001, "after", "at most 6000"),
+        ("text=" + "x" * 257, "text", "at most 256"),
+        ("since=yesterday", "since", "ISO 8601"),
+        ("since=2026-11-24T14:00:00", "since", "without its zone"),
+        ("until=2026-11-24T14:00:00+01:00", "until", "ISO 8601"),
+        ("until=0001-01-01T00:00:00%2B14:00", "until", "between 1 and 9999"),
+        ("until=1764000000", "until", "ISO 8601"),
         ("wrokflow=x", "wrokflow", "did you mean workflow?"),
         ("limit=1&limit=2", "limit", "more than once"),
         ("workflow=a%00", "workflow", "NUL"),

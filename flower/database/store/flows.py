@@ -6,7 +6,8 @@ import base64
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
 
@@ -24,12 +25,26 @@ from flower.database.store.rows import flow_of, json_of, standing_of, task_of
 from flower.database.store.workers import Workers
 from flower.database.store.workflows import Workflows
 
+# A part of a list looks at so many flows, and for so long: where each has two tasks both come to 25 ms, half of what a list may take.
+_MOST_FLOWS = 10_000
+_PATIENCE = timedelta(milliseconds=20)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a part of a list ended. *named*: among those flows that come first, as the text is their id or its beginning."""
+
+    at: datetime | None = None
+    flow_id: str | None = None
+    named: bool = False
+
 
 class Flows:
-    """Sends the statements about flows."""
+    """Sends the statements about flows. A part of a list looks at *most_flows* at most, and begins with no more of them after *patience*."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, *, most_flows: int = _MOST_FLOWS, patience: timedelta = _PATIENCE) -> None:
         self._pool = pool
+        self._most_flows, self._patience = most_flows, patience
 
     async def register(self, order: Order) -> Registered:
         """Start one flow. Raises UnknownWorkflow, Invalid, KeyReused or DatabaseLost; nothing is registered then, or, at DatabaseLost, perhaps."""
@@ -83,17 +98,33 @@ class Flows:
         return tuple(task_of(row) for row in await self._pool.fetch(query("tasks_of_flow"), flow_id))
 
     async def list(
-        self, *, status: str | None = None, outcome: str | None = None, workflow: str | None = None, limit: int = 50, after: str | None = None
+        self,
+        *,
+        status: str | None = None,
+        outcome: str | None = None,
+        workflow: str | None = None,
+        text: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 50,
+        after: str | None = None,
     ) -> Page:
-        """Return a page of flows, the newest first.
+        """Return a page of flows, the newest first. It may have fewer than *limit*, or none, and a `next`: see Page.
 
-        *status* takes the word of an outcome, too (`failed`). Raises Invalid for an unknown word or cursor.
+        *status* takes the word of an outcome, too (`failed`). *text* stands, in capitals or not, in the flow's id, its parameters or those of its
+        tasks, or in their errors; flows whose id it is or begins come first of all. *since*, and before *until*: when it was registered.
+        Raises Invalid for an unknown word or cursor.
         """
         status, outcome = words(status, outcome)
-        seen = _cursor(after) if after else (None, None)
-        rows = await self._pool.fetch(query("flows"), status, outcome, workflow, *seen, limit + 1)
-        items = tuple(flow_of(row) for row in rows[:limit])
-        return Page(items, _cursor_of(items[-1]) if len(rows) > limit else None)
+        seen = _cursor(after) if after else _Place()
+        asked = (status, outcome, workflow, text or None, since, until, seen.named, seen.at, seen.flow_id, limit + 1)
+        rows = await self._pool.fetch(query("flows"), *asked, self._most_flows, self._patience)
+        items = tuple(flow_of(row) for row in rows[:limit] if row["flow_id"] is not None)
+        if len(rows) > limit and rows[limit]["flow_id"] is not None:
+            return Page(items, _cursor_of(rows[limit - 1]))
+        if rows and rows[-1]["flow_id"] is None:
+            return Page(items, _cursor_of(rows[-1]), searched_to=rows[-1]["at_ts"])
+        return Page(items, None)
 
     async def not_begun(self, programs: Sequence[str]) -> tuple[NotBegun, ...]:
         """Return every task of *programs* that has not begun."""
@@ -134,17 +165,18 @@ def words(status: str | None, outcome: str | None) -> tuple[str | None, str | No
     return status, outcome
 
 
-def _cursor_of(flow: Flow) -> str:
-    return base64.urlsafe_b64encode(json.dumps([flow.registered_at and flow.registered_at.isoformat(), flow.flow_id]).encode()).decode().rstrip("=")
+def _cursor_of(row: asyncpg.Record) -> str:
+    place = [row["at_ts"].isoformat(), row["at_flow"], *([True] if row["named"] else [])]
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
 
 
-def _cursor(text: str) -> tuple[datetime, str]:
+def _cursor(text: str) -> _Place:
     try:
-        at, flow_id = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        seen = datetime.fromisoformat(at), str(flow_id)
+        at, flow_id, *named = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        seen = _Place(datetime.fromisoformat(at), str(flow_id), named=bool(named))
     except (ValueError, TypeError, RecursionError):
-        seen = None
+        seen = _Place()
     # Anyone can make one up: a time without a zone or a NUL character is what PostgreSQL would trip over.
-    if seen is None or seen[0].tzinfo is None or not is_clean(seen[1]):
+    if seen.at is None or seen.flow_id is None or seen.at.tzinfo is None or not is_clean(seen.flow_id):
         raise Invalid([FieldError("after", "is not a cursor that a list gave as `next`")])
     return seen

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Annotated
+
 from aiohttp import web
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from flower.core import shapes
 from flower.core.errors import UnknownTask
 from flower.core.model import Task
 from flower.web.answers import answer
 from flower.web.keys import STORE
-from flower.web.requests import NoQuery, part, query
+from flower.web.requests import NoQuery, moment, part, query
 
 MOST = 500
 # A cursor holds the id of a flow, which a hand may have made 256 characters of any kind long.
 LONGEST_CURSOR = 6000
+# As long as an id may be.
+LONGEST_TEXT = 256
+
+_Moment = Annotated[datetime, BeforeValidator(moment)]
 
 routes = web.RouteTableDef()
 
@@ -25,6 +32,13 @@ class FlowsQuery(BaseModel, extra="forbid", frozen=True):
     status: str | None = Field(default=None, description="flows in this status (wait, running, suspend, finish, ignore), or with this outcome")
     outcome: str | None = Field(default=None, description="flows that have a task with this outcome, like failed or approval")
     workflow: str | None = Field(default=None, description="flows of this workflow")
+    text: str | None = Field(
+        default=None,
+        max_length=LONGEST_TEXT,
+        description="what stands in the flow's id or parameters, or in parameters or errors of its tasks; in capitals or not",
+    )
+    since: _Moment | None = Field(default=None, description="registered then or later: ISO 8601 with its zone")
+    until: _Moment | None = Field(default=None, description="registered before: ISO 8601 with its zone")
     limit: int = Field(default=50, ge=1, le=MOST, description="how many at most")
     after: str | None = Field(default=None, max_length=LONGEST_CURSOR, description="`next` of the part before")
 
