@@ -41,6 +41,7 @@ RETURNS TABLE (flow text, registered_ts timestamptz, is_found boolean) LANGUAGE 
 #variable_conflict use_column
 DECLARE
     few_times timestamptz[];
+    suspended boolean := coalesce(of_outcome IN ('failed', 'approval', 'poison', 'invalid'), of_status = 'suspend', false);      -- those have an index of their own
     ids       text[];
     times     timestamptz[];
     -- doubled each time: a flow may have ten thousand tasks, and the time is looked at only between two lots
@@ -78,8 +79,8 @@ BEGIN
         RETURN QUERY
             SELECT i.id, times[i.n], true FROM unnest(ids) WITH ORDINALITY i (id, n)
             WHERE i.id <> ALL (without)
-                AND (of_outcome IS NULL OR (SELECT true FROM kr_task_stat t WHERE t.task_flow_id = i.id AND t.outcome = of_outcome
-                        AND (of_outcome NOT IN ('failed', 'approval', 'poison', 'invalid') OR t.exec_status + 0 = 2) LIMIT 1))
+                AND (NOT suspended OR (SELECT true FROM kr_task_stat t WHERE t.task_flow_id = i.id AND t.exec_status = 2 AND (of_outcome IS NULL OR t.outcome = of_outcome) LIMIT 1))
+                AND (suspended OR of_outcome IS NULL OR (SELECT true FROM kr_task_stat t WHERE t.task_flow_id = i.id AND t.outcome = of_outcome LIMIT 1))
                 AND (of_status IS NULL OR (SELECT v.status FROM flower_flows v WHERE v.flow_id = i.id) = of_status)
                 AND (needles IS NULL OR strpos(lower(i.id), needles[1]) > 0
                     OR (SELECT true FROM kr_flow_stat f WHERE f.task_flow_id = i.id AND kr_says(f.parameters::text, needles))

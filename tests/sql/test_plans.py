@@ -1,4 +1,7 @@
-"""How PostgreSQL carries out the cycle with 50,000 tasks waiting and 50,000 finished: analysed, never analysed, and full of dead entries."""
+"""How PostgreSQL carries out the cycle with 50,000 tasks waiting and 50,000 finished: analysed, never analysed, and full of dead entries.
+
+And how it carries out lists of 50,000 flows.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -14,6 +18,7 @@ import pytest
 from flower.core.model import Outcome
 from flower.core.status import Status
 from flower.database.pool import Connection, Pool, connect
+from flower.database.store.flows import Flows
 from flower.testing.databases import Databases
 from tests.sql.drawn import Drawn, draw
 from tests.sql.engine import Engine
@@ -319,3 +324,69 @@ async def test_what_a_page_asks_again_and_again_reads_little_beside_50_000_flows
     # Of 10,000 tasks at the gate slot each may lie on a page of its own, as may 10,000 rows of flows; and of a hundred flows a few each.
     assert pages["open"] < 40_000
     assert pages["histories"] < 3_000
+
+
+@pytest.fixture(scope="module")
+async def long_history(databases: Databases) -> AsyncIterator[str]:
+    """A database with 50,000 flows of two tasks, ten behind each other in each state older than all others, which finished; never analysed."""
+    url = await databases.make()
+    connection = await connect(url, role="test")
+    await connection.execute(f"""
+        SET session_replication_role = replica;
+        ALTER TABLE kr_task_stat SET (autovacuum_enabled = off);
+        ALTER TABLE kr_flow_stat SET (autovacuum_enabled = off);
+        INSERT INTO kr_flow_stat (task_flow_id, task_id, registered_ts)
+            SELECT 'flow-' || f, CASE WHEN f BETWEEN 11 AND 20 THEN 'rare' ELSE 'w' END, timestamptz '2026-01-01 00:00Z' + f * interval '1 s' FROM generate_series(1, {MANY}) f;
+        INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, parameters, name, program, gate, outcome, error)
+            SELECT 'flow-' || f, s, -1, 'w', s, CASE WHEN s = 2 THEN 3 WHEN f <= 10 THEN 0 WHEN f <= 20 THEN 1 WHEN f <= 30 THEN 2 WHEN f <= 40 THEN 9 ELSE 3 END, '{{"a": 1}}', 'Ok', 'Ok',
+                CASE WHEN s = 1 AND f <= 10 THEN 'slot' END, CASE WHEN s = 1 AND f BETWEEN 21 AND 30 THEN 'failed' END, CASE WHEN f = 25 AND s = 1 THEN '{{"type": "Busy"}}'::jsonb END
+            FROM generate_series(1, {MANY}) f, generate_series(1, 2) s;
+    """)
+    await connection.close()
+    yield url
+    await databases.drop(url)
+
+
+@pytest.mark.parametrize("analysed", [True, False])
+@pytest.mark.parametrize(
+    ("wanted", "found", "most"),
+    [
+        ({}, 10, 200),
+        ({"status": "finish"}, 10, 200),
+        ({"status": "wait"}, 10, 100),
+        ({"status": "running"}, 10, 100),
+        ({"outcome": "failed"}, 10, 100),
+        ({"outcome": "failed", "text": "busy"}, 1, 100),
+        ({"workflow": "rare"}, 10, 100),
+        ({"workflow": "w", "status": "ignore"}, 0, 2_200),
+        ({"status": "ignore"}, 0, 2_200),
+        ({"outcome": "skipped"}, 0, 2_200),
+        ({"text": "nothing"}, 0, 2_200),
+        ({"text": "flow-7"}, 1, 2_200),
+        ({"since": datetime(2026, 1, 1, 1, tzinfo=UTC), "until": datetime(2026, 1, 1, 2, tzinfo=UTC)}, 10, 200),
+        ({"status": "ignore", "until": datetime(2026, 1, 1, 2, tzinfo=UTC)}, 0, 2_200),
+    ],
+)
+async def test_a_part_of_a_list_reads_by_index_no_more_flows_than_its_bound(
+    databases: Databases, long_history: str, analysed: bool, wanted: dict[str, Any], found: int, most: int
+) -> None:
+    url = await databases.copy(long_history)
+    connection = await connect(url, role="test")
+    if analysed:
+        await connection.execute("VACUUM ANALYZE")
+    pool = OnePool(url, connection)
+    plans = Plans(pool)
+    await plans.begin()
+
+    page = await Flows(pool, most_flows=1_000, patience=timedelta(minutes=1)).list(**wanted, limit=10)
+    await connection.execute("SELECT 1")
+    read = {"kr_flow_stat": 0.0, "kr_task_stat": 0.0}
+    for node in plans.scans():
+        if node.get("Relation Name") in read:
+            assert node["Node Type"] != "Seq Scan", node
+            read[node["Relation Name"]] += (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+    await connection.close()
+    await databases.drop(url)
+
+    assert len(page.items) == found
+    assert max(read.values()) <= most, read
