@@ -10,7 +10,24 @@ from time import perf_counter
 
 import uvloop
 
-from bench import attack, definitions, engine, graphs, idle, latency, raw, recovery, registrations, report, resting, several, snapshot, start, volume
+from bench import (
+    attack,
+    definitions,
+    engine,
+    graphs,
+    idle,
+    latency,
+    pages,
+    raw,
+    recovery,
+    registrations,
+    report,
+    resting,
+    several,
+    snapshot,
+    start,
+    volume,
+)
 from bench.ground import Ground, fsync_seconds, prepared, session
 from bench.report import Figure, Machine
 
@@ -30,6 +47,7 @@ MEASUREMENTS: dict[str, Callable[[Ground], AsyncIterator[Figure]]] = {
     "recovery": recovery.measure,
     "attack": attack.measure,
     "snapshot": snapshot.measure,
+    "pages": pages.measure,
     "volume": volume.measure,
     "idle": idle.measure,
     "start": start.measure,

@@ -1,4 +1,4 @@
-"""Whether it stays fast beside many rows: lists of flows, and drains divided by the same drains in an empty database."""
+"""Whether it stays fast beside many rows: drains divided by the same drains in an empty database."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from statistics import median
 
-from bench import pages, raw
+from bench import raw
 from bench.engine import SLOTS, drained, order
 from bench.ground import Ground, session
 from bench.report import Figure
@@ -18,7 +18,7 @@ _TIMES = 3
 
 
 async def measure(ground: Ground) -> AsyncIterator[Figure]:
-    """Yield the times of lists, then the ratios of drains, without and with a process around the cycle."""
+    """Yield the ratios of drains, without and with a process around the cycle."""
     many, count = (100_000, 10_000) if ground.is_quick else (1_000_000, 30_000)
     async with AsyncExitStack() as stack:
         urls = [await stack.enter_async_context(ground.database(name)) for name in ("empty", "full")]
@@ -27,9 +27,6 @@ async def measure(ground: Ground) -> AsyncIterator[Figure]:
         await add_waiting(full, many // 4)
         await add_finished(full, many)
         await _settle(full)
-        async with serving("bench.tasks", database=urls[1], folder=ground.folder, http=True) as served:
-            async for figure in pages.measure(served.port, many + many // 4):
-                yield figure
         await add_less_urgent(full)
         await _settle(full)
         note = f"{count} tasks beside {many:,} that wait and {many:,} that finished; median of {_TIMES} pairs"
