@@ -8,7 +8,7 @@ ARGS ?=
 FAULT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint layers types migrations faults mutants bench fmt pins clean
+.PHONY: help run test check format lint layers types migrations faults mutants bench screenshots fmt pins clean
 
 help: ## Show this list
 	@echo "make TARGET [ARGS='…']     PYTHON=python3.13 takes another Python (3.11 or newer)"
@@ -46,6 +46,9 @@ mutants: $(READY) ## Take one guard away at a time, and see that a test misses i
 
 bench: $(READY) ## Measure, print a table and write JSON to bench/results/ (some minutes)
 	$(BIN)/python -m bench $(ARGS)
+
+screenshots: $(READY) ## Make the pictures in docs/images anew, with a Chromium
+	$(BIN)/python -m tests.browser.screenshots
 
 fmt: $(READY) ## Format the code, and mend what ruff can mend by itself
 	$(BIN)/ruff check --fix-only .
