@@ -79,6 +79,8 @@ async def test_tasks_come_in_brief_and_in_parts(connection: Connection, pool: Po
         assert len(found) == count, word
         assert {word} & {found[0].status, found[0].outcome} if found else not count
     assert [int(row.seq) for row in (await tasks.rows("f", status="failed", after=Decimal(10), limit=2)).items] == [15, 21]
+    assert [int(row.seq) for row in (await tasks.rows("f", begin=Decimal(15), limit=2)).items] == [15, 16]
+    assert [int(row.seq) for row in (await tasks.rows("f", begin=Decimal(15), status="failed", limit=2)).items] == [15, 21]
     with pytest.raises(Invalid, match="'broken' is none of wait"):
         await tasks.rows("f", status="broken")
 

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from flower.core.errors import UnknownTask
 from flower.core.model import Task
 from flower.core.picture import Attempt, Past, Rows
-from flower.core.status import Status
+from flower.core.status import FAULTS, Status, Why
 from flower.core.steps import seq_of
 from flower.database.pool import Pool
 from flower.database.queries import query
@@ -21,6 +21,8 @@ _NAMES = 300
 # A task may have been tried for months: a person looks at the latest.
 MOST_ATTEMPTS = 100
 _ATTEMPTS_DRAWN = 20
+# Only a suspended task is said to have such an outcome; while it waits for its next attempt the word stands there, too.
+_OF_THE_SUSPENDED = FAULTS | {Why.APPROVAL}
 
 
 class Tasks:
@@ -49,8 +51,12 @@ class Tasks:
         """Return up to *limit* earlier attempts of a task, the latest first."""
         return tuple(attempt_of(row) for row in await self._pool.fetch(query("attempts"), flow_id, seq, limit))
 
-    async def rows(self, flow_id: str, *, after: Decimal | None = None, limit: int = 100, status: str | None = None) -> Rows:
-        """Return up to *limit* tasks of a flow in brief, in order of seq, behind the seq *after*. *status*: the word of a status, or of an outcome.
+    async def rows(
+        self, flow_id: str, *, after: Decimal | None = None, begin: Decimal | None = None, limit: int = 100, status: str | None = None
+    ) -> Rows:
+        """Return up to *limit* tasks of a flow in brief, in order of seq: those behind the seq *after*, or from *begin* on.
+
+        *status*: only those with this status, or with this outcome.
 
         Raises Invalid for an unknown word.
         """
@@ -58,13 +64,10 @@ class Tasks:
         number = None if state is None else Decimal(Status[state.upper()])
         if outcome in _OF_THE_SUSPENDED:
             number = Decimal(Status.SUSPEND)
-        found = await self._pool.fetch(query("rows"), flow_id, after, limit + 1, number, outcome)
+        found = await self._pool.fetch(query("rows"), flow_id, after, limit + 1, number, outcome, begin)
         items = tuple(row_of(row) for row in found[:limit])
         return Rows(items, items[-1].seq if len(found) > limit else None)
 
     async def pasts(self, flow_id: str, seqs: Sequence[Decimal]) -> tuple[Past, ...]:
         """Return what was before the current attempts of the tasks *seqs*, in no order."""
         return tuple(past_of(row) for row in await self._pool.fetch(query("pasts"), flow_id, list(seqs), _ATTEMPTS_DRAWN))
-
-
-_OF_THE_SUSPENDED = frozenset({"failed", "approval", "poison", "invalid"})
