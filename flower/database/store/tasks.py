@@ -43,7 +43,7 @@ class Tasks:
         return task_of(row)
 
     async def focus(self, flow_id: str) -> Decimal | None:
-        """Return the seq of the task that a person looks at first: that stopped the flow, else that runs, else that ended last; None without tasks."""
+        """Return the seq of the task that a person looks at first: that stopped the flow, else that runs, else that ended last."""
         seq: Decimal | None = await self._pool.fetchval(query("focus"), flow_id)
         return seq
 

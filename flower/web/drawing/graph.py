@@ -14,7 +14,7 @@ from flower.web.drawing.marks import SHARES, fit, in_words, link, look, symbol
 
 BOX_WIDTH, BOX_HEIGHT = 180, 44
 # What a person sees without scrolling sideways.
-_WIDE = 1240
+_WIDE = 780
 _MARGIN = 12
 _BESIDE, _UNDER = 64, 16  # between boxes, from left to right
 _DOWN, _NEXT = 34, 20  # between boxes, from top to bottom
@@ -186,13 +186,13 @@ def _box(node: Node | Fold | Missing, corner: tuple[int, int], selected: Decimal
 def _of_fold(fold: Fold, corner: tuple[int, int], query: Mapping[str, str]) -> Box:
     many = _many(fold.size)
     name = {FoldedBy.BEFORE: f"{many} before", FoldedBy.AFTER: f"{many} after"}.get(fold.by) or fold.name or f"{many} of many programs"
-    kinds = {"fault": fold.faults, **fold.counts, "suspend": fold.counts["suspend"] - fold.faults}
-    told = [f"{kinds[kind]:,} {'failed' if kind == 'fault' else kind}" for kind in SHARES if kinds.get(kind)]
+    kinds = {"failed": fold.faults, **fold.counts, "suspend": fold.counts["suspend"] - fold.faults}
+    told = [f"{kinds[kind]:,} {kind}" for kind in SHARES if kinds.get(kind)]
     said = f"{name}: " + ", ".join(told if name.startswith(many) else [many, *told])
     return Box(
         _id(fold),
         *corner,
-        classes="node fold" + (" fault" if fold.faults else ""),
+        classes="node fold" + (" failed" if fold.faults else ""),
         symbol="≡",
         name=fit(name, _COLUMNS),
         detail=f"×{fold.size:,} · {told[0]}" if len(told) > 1 else f"×{told[0]}",

@@ -9,16 +9,16 @@ from urllib.parse import urlencode
 from flower.core.status import FAULTS, Status
 
 # In the order in which shares of a fold are drawn: what needs a look comes first.
-SHARES = ("fault", "suspend", "running", "wait", "finish", "ignore")
+SHARES = ("failed", "suspend", "running", "wait", "finish", "ignore")
 
-_SYMBOLS = {"finish": "✓", "fault": "✕", "suspend": "‖", "running": "▶", "wait": "○", "ignore": "⤼", "odd": "?"}
+_SYMBOLS = {"finish": "✓", "failed": "✕", "suspend": "‖", "running": "▶", "wait": "○", "ignore": "⤼", "odd": "?"}
 _STATES = frozenset(status.word for status in Status)
 
 
 def look(status: str, outcome: str | None = None) -> str:
-    """Return the one word that says how a task is drawn: its status, `fault` if it went wrong, `odd` for a status that means nothing."""
+    """Return the one word that says how a task is drawn: its status, `failed` if it went wrong, `odd` for a status that means nothing."""
     if status == Status.SUSPEND.word and outcome in FAULTS:
-        return "fault"
+        return "failed"
     return status if status in _STATES else "odd"
 
 

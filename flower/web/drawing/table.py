@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from flower.core.quantities import between
 from flower.core.model import Json
 from flower.core.picture import Row
-from flower.core.shapes import moment
+from flower.core.quantities import between
 from flower.core.status import Status
 from flower.core.steps import number
 from flower.web.drawing.marks import fit, link, look, symbol
@@ -21,53 +20,50 @@ _MUCH = 10**15
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A task as it stands in the table. *started*: ISO 8601 in UTC, empty if it has not; *shown_start*: the same for people.
-
-    *share*: how far it is, 0 to 100, None if it does not say.
-    """
+    """A task as it stands in the table. *took* is empty while it runs. *share*: how far it is, 0 to 100, None if it does not say."""
 
     id: str
     href: str
-    classes: str
+    kind: str
     current: bool
     seq: str
     symbol: str
-    status: str
+    word: str
     name: str
     title: str
     program: str
     attempts: str
-    started: str
-    shown_start: str
+    started_at: datetime | None
+    is_running: bool
     took: str
     error: str
     share: int | None
     progress: str
 
 
-def lines(rows: Sequence[Row], now: datetime, selected: Decimal | None = None, query: Mapping[str, str] | None = None) -> tuple[Line, ...]:
+def lines(rows: Sequence[Row], selected: Decimal | None = None, query: Mapping[str, str] | None = None) -> tuple[Line, ...]:
     """Return *rows* for the table, the task *selected* marked. Links keep what *query* has."""
-    return tuple(_line(row, now, selected, query or {}) for row in rows)
+    return tuple(_line(row, selected, query or {}) for row in rows)
 
 
-def _line(row: Row, now: datetime, selected: Decimal | None, query: Mapping[str, str]) -> Line:
+def _line(row: Row, selected: Decimal | None, query: Mapping[str, str]) -> Line:
     drawn, seq = look(row.status, row.outcome), number(row.seq)
     done, total = _progress(row.progress)
     return Line(
         id=f"task-{seq}",
         href=link(query, task=seq),
-        classes=f"task {drawn}" + (" selected" if row.seq == selected else ""),
+        kind=drawn,
         current=row.seq == selected,
         seq=seq,
         symbol=symbol(drawn),
-        status=f"{row.status} ({row.outcome})" if row.outcome else row.status,
+        word=row.outcome or row.status,
         name=fit(row.name, _COLUMNS),
         title=row.name,
         program=row.program or "",
         attempts=(f"{row.attempt}" + (f" ({row.tries} of {row.attempts} used up)" if row.tries else "")) if row.attempt else "",
-        started=moment(row.started_at) or "",
-        shown_start="" if row.started_at is None else f"{row.started_at:%Y-%m-%d %H:%M:%S}",
-        took=between(row.started_at, row.ended_at or (now if row.status == Status.RUNNING.word else None)),
+        started_at=row.started_at,
+        is_running=row.status == Status.RUNNING.word,
+        took=between(row.started_at, row.ended_at),
         error=row.error or "",
         share=None if total is None or done is None else round(100 * min(max(done / total, 0), 1)),
         progress="" if done is None else f"{done:,} of {total:,}" if total else f"{done:,}",

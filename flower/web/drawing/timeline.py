@@ -9,16 +9,16 @@ from decimal import Decimal
 from enum import StrEnum
 from itertools import pairwise
 
-from flower.core.quantities import duration
 from flower.core.picture import Past, Row
+from flower.core.quantities import duration
 from flower.core.status import Gate, Status
 from flower.core.steps import number
 from flower.web.drawing.marks import fit, in_words, link, look, symbol
 
-WIDTH, LEFT, TOP, ROW = 1000, 210, 30, 26
+WIDTH, LEFT, TOP, ROW = 780, 190, 30, 26
 ZOOMS = (1, 2, 4, 8, 16, 32, 64)
 _PLOT = WIDTH - LEFT - 10
-_COLUMNS = 25  # of text before a bar
+_COLUMNS = 22  # of text before a bar
 _LEAST = 2.0  # pixels: what is shorter is seen nevertheless
 _MOST_TICKS = 8
 _SHORTEST = 0.01  # seconds of an axis

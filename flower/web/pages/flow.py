@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final, Literal
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final, Literal
 
 from aiohttp import web
 from pydantic import BaseModel, Field
 
 from flower.core.masks import mask
 from flower.core.model import Flow, Json, LogLine, Task, Waiting
-from flower.core.picture import Attempt
+from flower.core.picture import Attempt, Rows
 from flower.core.quantities import between
 from flower.core.status import Status, status_word
+from flower.core.steps import number
 from flower.database.store import Store
+from flower.web.drawing import graph, table, timeline
 from flower.web.keys import STORE
 from flower.web.pages.marks import Mark, mark, mark_of
 from flower.web.pages.rendering import show
@@ -24,6 +27,7 @@ from flower.web.requests import part, query
 routes = web.RouteTableDef()
 
 _LAST_LINES = 200
+_ROWS = 100
 _ERROR_PARTS: Final = ("type", "message", "where", "traceback", "program")
 
 
@@ -33,9 +37,15 @@ class View(BaseModel, extra="forbid", frozen=True):
     view: Literal["graph", "timeline", "table"] = "graph"
     task: str | None = Field(default=None, max_length=256)
     status: str | None = Field(default=None, max_length=20)
-    after: str | None = Field(default=None, max_length=200)
-    zoom: int = Field(default=1, ge=1, le=4096)
-    at: float = Field(default=0, ge=0)
+    after: Decimal | None = Field(default=None, allow_inf_nan=False, max_digits=200)
+    from_: Decimal | None = Field(default=None, alias="from", allow_inf_nan=False, max_digits=200)
+    zoom: int = Field(default=1, ge=1, le=64)
+    at: float = Field(default=0, ge=0, allow_inf_nan=False)
+
+    def kept(self) -> dict[str, str]:
+        """Return the query that a link within the page keeps."""
+        given = self.model_dump(by_alias=True, exclude_defaults=True, exclude={"task"})
+        return {name: number(value) if isinstance(value, Decimal) else str(value) for name, value in given.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +109,24 @@ async def page(request: web.Request) -> web.Response:
     flow = await store.flows.get(flow_id)
     chosen = view.task or await store.tasks.focus(flow_id)
     shown = None if chosen is None else await _shown(store, flow_id, str(chosen))
+    seq = None if shown is None else shown.task.seq
+    filled = await _DRAWN[view.view](store, view, flow_id, seq)
     return show(
         request,
         "flow.html",
         flow=flow,
         mark=mark_of(flow),
         took=between(flow.registered_at, flow.finished_at),
-        counts=[(word, count, mark(word, None)) for word, count in flow.counts.items() if count],
-        verbs=list(_flow_verbs(flow)),
+        counts=[(word, count, mark(word, flow.outcome if word == Status.SUSPEND.word else None)) for word, count in flow.counts.items() if count],
+        verbs=_flow_verbs(flow),
         view=view.view,
-        address={"view": view.view, "task": view.task, "status": view.status, "zoom": view.zoom, "at": view.at},
+        chosen={"task": view.task} if view.task else {},
+        only=view.status,
+        is_first=view.after is None and view.from_ is None,
         shown=shown,
         deeds=await store.verbs.done(flow_id),
         watch=flow_id,
-        **await _picture(store, view, flow, shown and shown.task),
+        **filled,
     )
 
 
@@ -132,7 +146,7 @@ async def _shown(store: Store, flow_id: str, step: str) -> Shown:
         lines=lines,
         is_cut=len(lines) == _LAST_LINES,
         earlier=[_earlier(attempt) for attempt in await store.tasks.attempts(flow_id, task.seq)],
-        verbs=list(_task_verbs(task)),
+        verbs=_task_verbs(task),
         times=[(word, moment) for word, moment in _times(task) if moment is not None],
     )
 
@@ -200,6 +214,25 @@ def _task_verbs(task: Task) -> Sequence[tuple[str, str]]:
     return verbs
 
 
-async def _picture(store: Store, view: View, flow: Flow, task: Task | None) -> dict[str, object]:
-    """Return what the template of the chosen view is filled with."""
-    return {}
+async def _graph(store: Store, view: View, flow_id: str, seq: Decimal | None) -> dict[str, Any]:
+    picture = await store.pictures.of(flow_id, seq)
+    return {"graph": graph.draw(picture, seq, view.kept())}
+
+
+async def _timeline(store: Store, view: View, flow_id: str, seq: Decimal | None) -> dict[str, Any]:
+    rows = await _rows(store, view, flow_id)
+    pasts = await store.tasks.pasts(flow_id, [row.seq for row in rows.items])
+    drawn = timeline.draw(rows.items, pasts, datetime.now(UTC), selected=seq, zoom=view.zoom, at=view.at, query=view.kept())
+    return {"timeline": drawn, "next": rows.next}
+
+
+async def _table(store: Store, view: View, flow_id: str, seq: Decimal | None) -> dict[str, Any]:
+    rows = await _rows(store, view, flow_id)
+    return {"lines": table.lines(rows.items, seq, view.kept()), "next": rows.next}
+
+
+async def _rows(store: Store, view: View, flow_id: str) -> Rows:
+    return await store.tasks.rows(flow_id, after=view.after, begin=view.from_, status=view.status or None, limit=_ROWS)
+
+
+_DRAWN: Final = {"graph": _graph, "timeline": _timeline, "table": _table}

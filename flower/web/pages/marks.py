@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from flower.core.model import Flow
-from flower.core.status import FAULTS, Status
+from flower.core.status import Status, Why
+from flower.web.drawing.marks import look, symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,19 +18,16 @@ class Mark:
     word: str
 
 
-_SYMBOLS: Final = {"wait": "○", "running": "▶", "suspend": "‖", "failed": "✕", "finish": "✓", "ignore": "⤼"}
-
-
 def mark(status: str, outcome: str | None) -> Mark:
     """Return the mark of a task in *status* (its word, or whatever number a hand wrote)."""
-    kind = "failed" if status == Status.SUSPEND.word and outcome in FAULTS else status if status in _SYMBOLS else "odd"
-    return Mark(kind, _SYMBOLS.get(kind, "?"), outcome or status)
+    kind = look(status, outcome)
+    return Mark(kind, symbol(kind), outcome or status)
 
 
 def mark_of(flow: Flow) -> Mark:
     """Return the mark of *flow*."""
     if flow.failing is not None:
-        return Mark("failed", _SYMBOLS["failed"], "failed")
+        return mark(Status.SUSPEND.word, Why.FAILED)
     if flow.status == Status.IGNORE:
-        return Mark("ignore", _SYMBOLS["ignore"], "cancelled")
+        return mark(Status.IGNORE.word, Why.CANCELLED)
     return mark(flow.status.word, flow.outcome if flow.status == Status.SUSPEND else None)

@@ -59,6 +59,14 @@ function morphChildren(old, fresh) {
   while (place) { const next = place.nextSibling; place.remove(); place = next; }
 }
 
+// The task that is looked at is to be seen in its picture.
+function reveal() {
+  const picture = document.querySelector(".picture"), node = picture?.querySelector("[aria-current]");
+  if (!node) return;
+  const frame = picture.getBoundingClientRect(), box = node.getBoundingClientRect();
+  if (box.left < frame.left || box.right > frame.right) picture.scrollLeft += box.left - frame.left - (frame.width - box.width) / 2;
+}
+
 function put(fresh) {
   const logs = document.querySelector("[data-follow]"), atEnd = logs && logs.scrollTop + logs.clientHeight >= logs.scrollHeight - 8;
   document.title = fresh.title;
@@ -129,7 +137,7 @@ async function go(address, { push = true } = {}) {
   let fresh;
   try { fresh = await read(url); } catch { return location.assign(url); }
   if (push) history.pushState(null, "", url);
-  put(fresh); hear();
+  put(fresh); reveal(); hear();
 }
 addEventListener("popstate", () => go(location.href, { push: false }));
 
@@ -275,5 +283,5 @@ async function sendMany(form, many, body) {
   look();
 }
 
-tellAll(); hear(); count();
+tellAll(); hear(); count(); reveal();
 document.querySelectorAll("[data-follow]").forEach((logs) => { logs.scrollTop = logs.scrollHeight; });

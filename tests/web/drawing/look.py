@@ -7,6 +7,7 @@ from pathlib import Path
 import jinja2
 
 import flower.web
+from flower.web.pages.words import FILTERS
 
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(flower.web.__file__).parent / "templates"),
@@ -15,6 +16,7 @@ TEMPLATES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+TEMPLATES.filters.update(FILTERS)
 
 
 def render(template: str, drawn: object) -> str:

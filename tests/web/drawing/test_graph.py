@@ -117,7 +117,7 @@ def test_a_box_tells_how_its_task_is_by_symbol_class_and_words() -> None:
     graph = draw(a_picture([a_node(n, "x", status, outcome, attempt=2) for n, (status, outcome) in enumerate(states)]), selected=Decimal(1))
 
     assert [box.symbol for box in graph.boxes] == ["✓", "✕", "‖", "▶", "○", "⤼", "?"]
-    assert [box.classes for box in graph.boxes][:3] == ["node finish", "node fault selected", "node suspend"]
+    assert [box.classes for box in graph.boxes][:3] == ["node finish", "node failed selected", "node suspend"]
     assert [box.label for box in graph.boxes][:3] == ["x, finish · attempt 2", "x, failed · attempt 2", "x, approval · attempt 2"]
     assert [box.current for box in graph.boxes] == [False, True, False, False, False, False, False]
     assert graph.boxes[1].href == "?task=1"
@@ -135,7 +135,7 @@ def test_a_fold_shows_how_many_and_in_which_proportion_and_leads_to_the_table() 
     assert (first.id, first.name, first.detail) == ("fold-2", "fetch", "×10,000 · 5 failed")
     assert first.label == "fetch: 10,000 tasks, 5 failed, 995 running, 9,000 finish"
     assert first.href == "?theme=dark&view=table&from=2"
-    assert [share.classes.split()[1] for share in first.shares] == ["fault", "running", "finish"]
+    assert [share.classes.split()[1] for share in first.shares] == ["failed", "running", "finish"]
     assert {share.classes.split()[1] for share in first.shares} <= set(SHARES)
     assert sum(share.width for share in first.shares) == pytest.approx(160, abs=0.5)
     assert min(share.width for share in first.shares) >= 3

@@ -147,18 +147,18 @@ def test_the_table_says_how_each_task_is_in_words() -> None:
         a_row("NaN", **WAITS, progress={"done": 10**400, "total": "x"}),
     ]
 
-    shown = lines(made, at(NOW), selected=Decimal(2))
+    shown = lines(made, selected=Decimal(2))
     table = ET.fromstring(render("_tasks.html", shown))
 
-    assert [(line.id, line.symbol, line.status, line.took) for line in shown] == [
+    assert [(line.id, line.symbol, line.word, line.took) for line in shown] == [
         ("task-1", "✓", "finish", "20.0 s"),
-        ("task-2", "✕", "suspend (failed)", "30.0 s"),
-        ("task-3", "▶", "running", "1 min 30 s"),
+        ("task-2", "✕", "failed", "30.0 s"),
+        ("task-3", "▶", "running", ""),
         ("task-NaN", "○", "wait", ""),
     ]
     assert [line.attempts for line in shown] == ["1", "3 (3 of 3 used up)", "1", ""]
     assert [(line.share, line.progress) for line in shown] == [(None, ""), (None, ""), (24, "1,200 of 5,000"), (None, "")]
     assert [row.get("id") for row in table.iter("tr")] == [None, "task-1", "task-2", "task-3", "task-NaN"]
     assert [row.get("aria-current") for row in table.iter("tr")] == [None, None, "true", None, None]
-    assert [cell.text for cell in table.iter("td") if cell.get("class") == "error"] == [None, "ValueError: <b>", None, None]
-    assert next((time.get("datetime"), time.text) for time in table.iter("time")) == ("2026-11-24T08:30:10Z", "2026-11-24 08:30:10")
+    assert [span.text for span in table.iter("span") if span.get("class") == "failing"] == ["ValueError: <b>"]
+    assert next((time.get("datetime"), time.text) for time in table.iter("time")) == ("2026-11-24T08:30:10Z", "2026-11-24 08:30:10 UTC")
