@@ -185,17 +185,18 @@ def _box(node: Node | Fold | Missing, corner: tuple[int, int], selected: Decimal
 
 def _of_fold(fold: Fold, corner: tuple[int, int], query: Mapping[str, str]) -> Box:
     many = _many(fold.size)
-    name = {FoldedBy.BEFORE: f"{many} before", FoldedBy.AFTER: f"{many} after"}.get(fold.by) or fold.name or f"{many} of many programs"
+    is_far = fold.by in {FoldedBy.BEFORE, FoldedBy.AFTER}
+    name = f"{many} {fold.by}" if is_far else fold.name or "different programs"
     kinds = {"failed": fold.faults, **fold.counts, "suspend": fold.counts["suspend"] - fold.faults}
     told = [f"{kinds[kind]:,} {kind}" for kind in SHARES if kinds.get(kind)]
-    said = f"{name}: " + ", ".join(told if name.startswith(many) else [many, *told])
+    said = f"{name}: " + ", ".join(told if is_far else [many, *told])
     return Box(
         _id(fold),
         *corner,
         classes="node fold" + (" failed" if fold.faults else ""),
         symbol="≡",
         name=fit(name, _COLUMNS),
-        detail=f"×{fold.size:,} · {told[0]}" if len(told) > 1 else f"×{told[0]}",
+        detail=told[0] if is_far else f"×{fold.size:,} · {told[0]}" if len(told) > 1 else f"×{told[0]}",
         title=said,
         label=said,
         href=link(query, view="table", **{"from": number(fold.seq)}),

@@ -139,8 +139,8 @@ def test_a_fold_shows_how_many_and_in_which_proportion_and_leads_to_the_table() 
     assert {share.classes.split()[1] for share in first.shares} <= set(SHARES)
     assert sum(share.width for share in first.shares) == pytest.approx(160, abs=0.5)
     assert min(share.width for share in first.shares) >= 3
-    assert (before.id, before.name) == ("fold-before", "1,200 tasks before")
-    assert many.title == "3 tasks of many programs: 3 wait"
+    assert (before.id, before.name, before.detail) == ("fold-before", "1,200 tasks before", "1,200 finish")
+    assert (many.title, many.detail) == ("different programs: 3 tasks, 3 wait", "×3 wait")
 
 
 def test_a_circle_and_a_parent_that_does_not_exist_are_drawn_as_such() -> None:
