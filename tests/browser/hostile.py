@@ -27,19 +27,19 @@ async def hostile(connection: Connection) -> None:
     async with connection.transaction():
         for number, text in enumerate(CORPUS, 1):
             await connection.execute(
-                "INSERT INTO ms_task_definition (task_id, task_seq, program, name, parameters, limits, place) VALUES ($1, $2, $3, $4, $5, $6, $4)",
+                "INSERT INTO ms_task_definition (task_id, task_seq, program, name, parameters, limits, place) VALUES ($1, $2, $3, $4::text, $5, $6, $4::text)",
                 CORPUS[0], number, f"{number}{text}", f"{text} {number}", evil, [text],
             )  # fmt: skip
             error = json.dumps(dict.fromkeys(("type", "message", "where", "traceback", "program", text), text))
             await connection.execute(
                 """INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, parameters, name, program,
                        outcome, result, error, notice, attempt, registered_ts, started_ts, suspended_ts, fingerprint, worker_id)
-                   VALUES ($1, $2, -1, $3, $2, 2, $4, $5, $6, 'failed', $7, $8, $8, 2, now(), now(), now(), left(md5($5), 12), gen_random_uuid())""",
+                   VALUES ($1, $2, -1, $3, $2, 2, $4, $5::text, $6, 'failed', $7, $8, $8, 2, now(), now(), now(), left(md5($5::text), 12), gen_random_uuid())""",
                 FLOW, number, CORPUS[0], evil, text, text, json.dumps(text), error,
             )  # fmt: skip
             await connection.execute(
                 """INSERT INTO kr_task_attempt (task_flow_id, task_exec_seq, attempt, exec_status, outcome, started_ts, result, error)
-                   VALUES ($1, $2, 1, 0, $3, now(), to_jsonb($3::text), $4)""",
+                   VALUES ($1, $2, 1, 0, $3::text, now(), to_jsonb($3::text), $4)""",
                 FLOW, number, text, error,
             )  # fmt: skip
             await connection.execute(

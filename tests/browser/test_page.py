@@ -17,7 +17,7 @@ from tests.browser.site import Site
 
 async def test_a_flow_is_started_from_the_form_and_followed_to_its_end_without_a_reload(page: Page, site: Site) -> None:
     await page.goto("/workflows")
-    await page.get_by_role("link", name="digest").click()
+    await page.get_by_role("link", name="digest", exact=True).click()
     await page.get_by_role("link", name="Start", exact=True).click()
     assert await page.get_by_label("colour").input_value() == '"red"'
     assert await page.get_by_label("tags").input_value() == '["a", "b"]'
