@@ -1,4 +1,7 @@
-"""How long the server takes for the first page of each kind of list of flows, beside a million that finished and are newer than what is sought."""
+"""How long the server takes for each page, and for each kind of list of flows, beside a million flows that finished.
+
+What a list seeks is older than those, and the flow that is shown has ten thousand tasks.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +47,25 @@ _LISTS_BESIDE_MANY: dict[str, dict[str, object]] = {
 }
 
 
+_FAN = 10_000
+_PAGES = {
+    "overview": "/",
+    "flows": "/flows",
+    "flows, failed": "/flows?status=failed",
+    "flows, with a text that none has": "/flows?text=no+such+thing",
+    "a flow of 10,000 tasks as a graph": "/flows/fan",
+    "a flow of 10,000 tasks as a timeline": "/flows/fan?view=timeline",
+    "a flow of 10,000 tasks as a table": "/flows/fan?view=table",
+    "a flow of 10,000 tasks, its last one": f"/flows/fan?task={_FAN}",
+    "a flow of two tasks": "/flows/{oldest}",
+    "workflows": "/workflows",
+    "a workflow with a million flows": "/workflows/usual",
+    "workers": "/workers",
+}
+
+
 async def measure(ground: Ground) -> AsyncIterator[Figure]:
-    """Yield the time of each list, then the longest of them."""
+    """Yield the time of each list and of each page, each time with the longest of them."""
     many = 100_000 if ground.is_quick else 1_000_000
     figures = []
     async with ground.database("pages") as url, session(url) as connection:
@@ -56,6 +76,9 @@ async def measure(ground: Ground) -> AsyncIterator[Figure]:
             for what, wanted in (_LISTS | {"by the beginning of an id": {"text": oldest[:13]}}).items():
                 figures.append(await _figure(served.port, what, wanted, many))
                 yield figures[-1]
+            pages = [await _page(served.port, what, path.format(oldest=oldest), many) for what, path in _PAGES.items()]
+            for figure in pages:
+                yield figure
             await _add(connection, 100_000, "waiting", _BEGIN - timedelta(days=2000), 0, "program")
             await _add(connection, 100_000, "failing", _BEGIN - timedelta(days=2000), 2, outcome="failed")
             await connection.execute("VACUUM ANALYZE")
@@ -64,6 +87,8 @@ async def measure(ground: Ground) -> AsyncIterator[Figure]:
                 yield figures[-1]
     slowest = max(figures, key=lambda figure: figure.value)
     yield Figure("list of flows: the slowest of these", slowest.value, "ms", "page", note=slowest.what.removeprefix("list of flows: "))
+    slowest = max(pages, key=lambda figure: figure.value)
+    yield Figure("page: the slowest of these", slowest.value, "ms", "page", note=slowest.what.removeprefix("page: "))
 
 
 async def _fill(connection: Connection, many: int) -> None:
@@ -77,6 +102,10 @@ async def _fill(connection: Connection, many: int) -> None:
     await _add(connection, 5, "waiting", _BEGIN - timedelta(days=900), 0, "program")
     await _add(connection, 10_000, "failing", _BEGIN - timedelta(days=800), 2, outcome="failed")
     await _add(connection, 100, "running", _BEGIN - timedelta(days=1), 1)
+    async with connection.transaction():
+        await connection.execute("SET LOCAL session_replication_role = replica")
+        await connection.execute(statement("fan"), _FAN)
+    await connection.execute("INSERT INTO ms_task_definition (task_id, task_seq, program) VALUES ('usual', 1, 'absent'), ('usual', 2, 'absent')")
     await connection.execute("VACUUM ANALYZE")
     await connection.execute("CHECKPOINT")
 
@@ -91,24 +120,36 @@ async def _add(
 
 async def _figure(port: int | None, what: str, wanted: Mapping[str, object], flows: int) -> Figure:
     query = "?" + urlencode({name: value.isoformat() if isinstance(value, datetime) else value for name, value in wanted.items()}) if wanted else ""
-    taken, said = await asyncio.to_thread(_ask, port, query)
-    note = f"GET /api/flows{query} beside {flows:,} flows; {said}; median of {len(taken)}, worst {max(taken):.0f} ms"
+    taken, text = await asyncio.to_thread(_ask, port, f"/api/flows{query}")
+    found = len(json.loads(text)["items"])
+    note = f"GET /api/flows{query} beside {flows:,} flows; {found} found; {_spread(taken)}"
     return Figure(f"list of flows: {what}", median(taken), "ms", "page", note=note)
 
 
-def _ask(port: int | None, query: str) -> tuple[list[float], str]:
-    """Return how long each answer took, in milliseconds, and what it was."""
+async def _page(port: int | None, what: str, path: str, flows: int) -> Figure:
+    taken, text = await asyncio.to_thread(_ask, port, path)
+    return Figure(
+        f"page: {what}", median(taken), "ms", "page", note=f"GET {path} beside {flows:,} flows; {len(text) / 1000:.0f} kB; {_spread(taken)}"
+    )
+
+
+def _spread(taken: list[float]) -> str:
+    return f"median of {len(taken)}, worst {max(taken):.0f} ms"
+
+
+def _ask(port: int | None, path: str) -> tuple[list[float], bytes]:
+    """Return how long each answer took, in milliseconds, and what it was. Raises RuntimeError if it is not 200."""
     asking = HTTPConnection("127.0.0.1", port, timeout=30)
     taken: list[float] = []
-    said, status = "", 200
+    text = b""
     # Slow is said once; it need not be waited for twenty times.
-    while len(taken) < _TIMES and sum(taken) < _PATIENCE_SECONDS * 1000 and status == 200:
+    while len(taken) < _TIMES and sum(taken) < _PATIENCE_SECONDS * 1000:
         began = perf_counter()
-        asking.request("GET", f"/api/flows{query}")
+        asking.request("GET", path, headers={"Accept": "text/html, application/json"})
         answer = asking.getresponse()
         text = answer.read()
         taken.append((perf_counter() - began) * 1000)
-        status = answer.status
-        said = f"{len(json.loads(text)['items'])} found" if status == 200 else f"answered {status}"
+        if answer.status != 200:
+            raise RuntimeError(f"GET {path} answered {answer.status}: {text[:500]!r}")
     asking.close()
-    return taken, said
+    return taken, text

@@ -58,8 +58,6 @@ def part(request: web.Request, name: str) -> str:
 
 def query(request: web.Request, model: type[Model]) -> Model:
     """Return the query as *model*. Raises Invalid for what *model* does not have, for a value that does not fit, and for one given twice."""
-    if not request.rel_url.raw_query_string:
-        return model()
     given = request.rel_url.query
     repeated = [FieldError(name, "given more than once") for name in dict.fromkeys(given) if len(given.getall(name)) > 1]
     unclean = [FieldError(name, _NUL) for name, value in given.items() if not strict.is_clean(name + value)]

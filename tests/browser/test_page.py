@@ -168,6 +168,42 @@ async def test_new_flows_appear_in_the_list_by_themselves_and_soon(page: Page, s
     assert await chosen.is_checked()
 
 
+async def test_nothing_moves_when_rows_change(page: Page, site: Site) -> None:
+    flows = [await site.start("digest", url="x") for _ in range(5)]
+    sales = await site.start("sales")
+    for address in ("/flows", f"/flows/{sales}", "/"):
+        await page.goto(address)
+        await expect(page.locator(".mark.running").first).to_be_visible()
+        await page.wait_for_timeout(500)
+        await page.evaluate(
+            """window.moved = 0; new PerformanceObserver(
+                list => list.getEntries().forEach(entry => moved += entry.value)).observe({type: "layout-shift"})"""
+        )
+        await site.connection.execute('UPDATE kr_task_stat SET progress = \'{"done": 3, "total": 10}\' WHERE exec_status = 1')
+        await page.wait_for_timeout(500)
+        if address == "/flows":
+            await site.connection.execute("UPDATE kr_task_stat SET exec_status = 9 WHERE task_flow_id = $1", flows[0])
+            await expect(page.locator(f"[id='flow-{flows[0]}'] .mark")).to_have_text("✓ finish")
+        await page.wait_for_timeout(1200)  # durations count on
+        assert await page.evaluate("window.moved") < 0.001, address
+
+
+async def test_a_first_page_is_small(page: Page, site: Site) -> None:
+    for _ in range(60):
+        await site.start("digest", url="https://example.org/with/a/path/as/long/as/usual")
+    sizes: list[int] = []
+    page.on("response", lambda response: sizes.append(int(response.headers.get("content-length", 0))))
+    await page.goto("/")
+    files = sum(sizes)  # with what all pages have in common
+    large = {}
+    for address in await everywhere(site):
+        sizes.clear()
+        await page.goto(address)
+        if files + sum(sizes) > 100_000:
+            large[address] = files + sum(sizes)
+    assert (large, files > 20_000) == ({}, True)
+
+
 async def test_all_of_it_works_by_keyboard(page: Page, site: Site) -> None:
     site.let("fetch")
     await site.start("sales")

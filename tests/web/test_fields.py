@@ -60,3 +60,10 @@ def test_a_default_stands_in_the_field_in_the_form_that_it_is_sent_in() -> None:
 
 def test_a_secret_is_not_shown_while_it_is_typed() -> None:
     assert box_of("api_key", {"type": "string"}).kind == "password"
+
+
+@pytest.mark.parametrize(("name", "default"), [("api_key", "canary"), ("login", {"user": "u", "password": "canary"}), ("token", ["canary"])])
+def test_a_secret_that_is_a_default_is_left_out_and_not_needed(name: str, default: Any) -> None:
+    box = box_of(name, {}, default=default)
+
+    assert (box.value, box.is_required, "canary" in str(box)) == ("", False, False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal
 
-from flower.core.masks import is_secret
+from flower.core.masks import is_secret, mask
 from flower.core.model import Json
 
 _LONGEST_LINE = 80
@@ -51,11 +51,13 @@ def box_of(name: str, schema: Json, *, within: str = "", default: Json = ..., la
     """Return the field for a value of *schema*. *default*: what is taken where nothing is filled in, Ellipsis: it must be filled in."""
     bare, may_be_null = _bare(schema)
     is_required = default is ...
-    told = ("optional; " if not is_required and default is None else "") + _told(bare, may_be_null=may_be_null)
+    # A secret is not shown; left empty it is taken as it is defined.
+    is_hidden = default is not ... and mask({name: default}) != {name: default}
+    known = None if default is ... or is_hidden else default
+    told = ("optional; " if not is_required and known is None else "") + _told(bare, may_be_null=may_be_null)
     box = partial(Box, key=name, label=label or name, within=within, hint=told.removesuffix("; "), is_required=is_required)
-    known = None if default is ... or default is None else default
     if "enum" in bare:
-        choices = [("", "")] if is_required or default is None else []
+        choices = [("", "")] if known is None else []
         choices += [(json.dumps(choice), str(choice)) for choice in bare["enum"]]
         return box(kind="choice", type="json", choices=choices, value="" if known is None else json.dumps(known))
     kind = _KINDS.get(str(bare.get("type")))

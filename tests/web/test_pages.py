@@ -1,0 +1,172 @@
+"""The pages as they come over HTTP, on a real database. How they look and what they do is in tests/browser."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from urllib.parse import quote
+
+import pytest
+
+from flower.core.definition import DefinedStep, Definition
+from flower.core.model import Order, Outcome, Program
+from flower.core.status import Status, Why
+from flower.database.pool import Connection, Pool
+from flower.database.store import Store
+from tests.sql.engine import Engine
+from tests.web.asking import Client, send
+from tests.web.test_end_to_end import serve
+
+PAGE = {"Accept": "text/html"}
+
+
+@pytest.fixture
+async def site(pool: Pool) -> AsyncIterator[Client]:
+    async for client in serve(Store(pool)):
+        yield client
+
+
+async def one_step(pool: Pool, workflow: str) -> str:
+    """Return the id of a flow of a workflow of one step."""
+    store = Store(pool)
+    await store.workflows.define(Definition(workflow, (DefinedStep(Decimal(1), "only", "Ok", (), {}),), None, None, None), origin="http", code=False)
+    return (await store.flows.register(Order(workflow))).flow_id
+
+
+async def read(client: Client, target: str) -> tuple[int, str]:
+    answer = await send(client, "GET", target, headers=PAGE)
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'self';")
+    return answer.status, await answer.text()
+
+
+@pytest.fixture
+async def flow(pool: Pool, connection: Connection) -> str:
+    """A flow that has failed at its first task, with secrets wherever one can stand."""
+    engine, workflows = await Engine(pool).enroll("Ok"), Store(pool).workflows
+    takes = {"token": {"schema": {"type": "string"}, "default": "canary-3"}}
+    for first in ({"api_key": "canary-1", "url": "u"}, {"api_key": "canary-4"}):
+        steps = (
+            DefinedStep(Decimal(1), "load", "Ok", (), first),
+            DefinedStep(Decimal(2), "join", "Ok", (Decimal(1),), {"nested": {"password": "canary-2"}}),
+        )
+        await workflows.define(Definition("with secrets", steps, takes, None, None), origin="http", code=False)
+    flow = str(await connection.fetchval("SELECT flower_register('with secrets')"))
+    (claim,) = await engine.claim()
+    error = {"type": "E", "message": '{"password": "canary-5"}', "secret": "canary-6"}
+    await engine.turn([Outcome(claim, Status.SUSPEND, Why.FAILED, json.dumps(error))])
+    await connection.execute('UPDATE kr_task_stat SET result = \'{"token": "canary-7"}\', notice = \'{"api_key": "canary-8"}\'')
+    return flow
+
+
+def addresses(flow: str) -> list[str]:
+    task = f"flow={flow}&task=1"
+    return [
+        *("/", "/flows", "/flows?status=failed", "/workflows", "/workers", "/sign-in"),
+        *(f"/workflows/with%20secrets{part}" for part in ("", "?show=start", "?show=revisions", "?show=revisions&revision=2")),
+        *(f"/flows/{flow}{view}" for view in ("", "?view=timeline", "?view=table", "?view=table&status=failed&from=1", "?task=1&zoom=8&at=0.5")),
+        *(f"/ask/{verb}?flow={flow}" for verb in ("rerun", "rerun", "cancel", "suspend", "resume", "priority")),
+        *(f"/ask/{verb}?{task}" for verb in ("rerun", "ignore", "complete", "retry")),
+        f"/ask/rerun?{task}&what=only",
+        f"/ask/rerun?flow={flow}&what=whole&definition=latest",
+        *(f"/ask/many/{verb}?{which}" for verb in ("rerun", "cancel") for which in (f"flow={flow}", "status=failed", f"flow={flow}&flow=gone")),
+    ]
+
+
+async def test_no_page_shows_a_secret_and_none_changes_anything(site: Client, connection: Connection, flow: str) -> None:
+    before = await everything(connection)
+
+    for address in addresses(flow):
+        status, text = await read(site, address)
+        assert (address, status) == (address, 200)
+        assert re.findall(r"canary-\d", text) == [], address
+
+    assert await everything(connection) == before
+
+
+async def everything(connection: Connection) -> str:
+    tables = [
+        row[0] for row in await connection.fetch("SELECT relname::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace")
+    ]
+    rows = [await connection.fetchval(f"SELECT coalesce(json_agg(t ORDER BY t::text), '[]')::text FROM \"{table}\" t") for table in sorted(tables)]
+    return json.dumps(rows)
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("/flows/gone", 404),
+        ("/flows/%00", 422),
+        ("/workflows/gone", 404),
+        ("/nothing/here", 404),
+        ("/flows?status=odd", 422),
+        ("/flows?nothing=1", 422),
+        ("/flows?status=wait&status=finish", 422),
+        ("/flows?after=made-up", 422),
+        ("/flows?within=1y", 422),
+        ("/flows?since=yesterday", 422),
+        ("/ask/rerun", 422),
+        ("/ask/rerun?flow=gone", 404),
+        ("/ask/many/rerun", 422),
+        ("/ask/many/cancel?incident=gone", 404),
+        ("/ask/dance?flow=x", 404),
+        ("/workflows?after=%F0%9F%8C%B8", 200),
+    ],
+)
+async def test_what_cannot_be_shown_is_a_page_that_says_why(site: Client, address: str, status: int) -> None:
+    found, text = await read(site, address)
+
+    assert found == status
+    assert "<h1" in text
+
+
+@pytest.mark.parametrize(
+    "odd", ["task=gone", "view=odd", "zoom=3.5", "zoom=9999", "at=nan", "at=-1", "after=NaN", "from=1e999", "task=", "status=odd"]
+)
+async def test_an_odd_view_of_a_flow_is_said_to_be_one(site: Client, flow: str, odd: str) -> None:
+    status, text = await read(site, f"/flows/{flow}?view=table&{odd}" if not odd.startswith("view") else f"/flows/{flow}?{odd}")
+
+    assert (status in {404, 422}) is (odd != "task="), text
+
+
+async def test_a_program_is_told_in_json_what_a_person_is_told_on_a_page(site: Client) -> None:
+    answer = await send(site, "GET", "/flows/gone")
+
+    assert (answer.status, answer.headers["Content-Type"]) == (404, "application/problem+json; charset=utf-8")
+
+
+@pytest.mark.parametrize("name", ["a/b c", "花/🌸", "100%", "a?b#c", "x" * 256, "../..", "a&b=c;d"])
+async def test_a_workflow_of_any_name_has_its_page_its_form_and_its_flows(site: Client, pool: Pool, name: str) -> None:
+    flow = await one_step(pool, name)
+
+    listed = (await read(site, "/workflows"))[1]
+    address = f"/workflows/{quote(name)}"
+    assert f'href="{address}"' in listed
+    for part in ("", "?show=start", "?show=revisions"):
+        assert (await read(site, address + part))[0] == 200
+    assert f'id="flow-{flow}"' in (await read(site, f"/flows?workflow={quote(name, safe='')}"))[1]
+
+
+@pytest.mark.parametrize("flow_id", ["a/b", "花🌸", "x" * 256, "?#&%", "' onload='x", ". ."])
+async def test_a_flow_of_any_id_that_a_hand_has_written_has_its_page(site: Client, connection: Connection, flow_id: str) -> None:
+    await connection.execute(
+        """INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, parameters)
+           VALUES ($1, 1.5, -1, 'hello', 1, 7, '[1]'), ($1, 'NaN', 1.5, 'hello', 1, 2, '"x"')""",
+        flow_id,
+    )
+    await connection.execute("INSERT INTO kr_flow_stat (task_flow_id, task_id) VALUES ($1, 'hello')", flow_id)
+    for view in ("", "?view=timeline", "?view=table", "?task=NaN", "?task=1.5"):
+        assert (await read(site, f"/flows/{quote(flow_id, safe='')}{view}"))[0] == 200, view
+
+
+async def test_a_result_is_asked_for_by_a_field_of_the_type_that_the_program_said(site: Client, pool: Pool) -> None:
+    engine = await Engine(pool).enroll(Program("Ok", (), result={"enum": ["yes", "no"]}))
+    flow = await one_step(pool, "one")
+    await engine.claim()
+
+    text = (await read(site, f"/ask/complete?flow={flow}&task=1"))[1]
+
+    assert re.search(r"<select[^>]*data-key=\"result\"", text)
+    assert '<option value="&#34;yes&#34;">yes</option>' in text
