@@ -8,6 +8,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 from flower.core.picture import Fold, FoldedBy, Missing, Node, Picture
+from flower.core.quantities import counted
 from flower.core.steps import number
 from flower.web.drawing.layers import Part, Spot, arrange
 from flower.web.drawing.marks import SHARES, fit, in_words, link, look, symbol
@@ -94,8 +95,8 @@ class _Frame:
         return (x + BOX_WIDTH, y + BOX_HEIGHT // 2) if self.sideways else (x + BOX_WIDTH // 2, y + BOX_HEIGHT)
 
 
-def draw(picture: Picture, selected: Decimal | None = None, query: Mapping[str, str] | None = None) -> Graph:
-    """Return *picture* as a graph, the task *selected* marked. Links keep what *query* has."""
+def draw(picture: Picture, selected: Decimal | None = None, query: Mapping[str, str] | None = None, *, noun: str = "task") -> Graph:
+    """Return *picture* as a graph, the task *selected* marked. Links keep what *query* has, and name what they choose by *noun*."""
     nodes = [*picture.nodes, *picture.missing]
     place = {node.key: n for n, node in enumerate(picture.nodes)}
     edges = [(place[edge.parent], place[edge.child]) for edge in picture.edges]
@@ -112,9 +113,9 @@ def draw(picture: Picture, selected: Decimal | None = None, query: Mapping[str, 
             path = _path(frame, (part.spots[begin], *way, part.spots[end]))
             kind = " back" if is_back else " missing" if parent >= len(picture.nodes) else ""
             lines.append(Line(f"edge-{_id(nodes[parent])}-{_id(nodes[child])}", path, f"edge{kind}", is_back))
-    boxes = [_box(node, corners[n], selected, query or {}) for n, node in enumerate(nodes)]
+    boxes = [_box(node, corners[n], selected, query or {}, noun) for n, node in enumerate(nodes)]
     size = sum(node.size if isinstance(node, Fold) else 1 for node in picture.nodes)
-    return Graph(width, height, f"{_many(size)} and what each comes after", tuple(boxes), tuple(lines))
+    return Graph(width, height, f"{counted(size, noun)} and what each comes after", tuple(boxes), tuple(lines))
 
 
 def _sideways(parts: Sequence[Part]) -> bool:
@@ -161,7 +162,7 @@ def _path(frame: _Frame, way: Sequence[Spot]) -> str:
     return "".join(path)
 
 
-def _box(node: Node | Fold | Missing, corner: tuple[int, int], selected: Decimal | None, query: Mapping[str, str]) -> Box:
+def _box(node: Node | Fold | Missing, corner: tuple[int, int], selected: Decimal | None, query: Mapping[str, str], noun: str) -> Box:
     if isinstance(node, Fold):
         return _of_fold(node, corner, query)
     if isinstance(node, Missing):
@@ -175,16 +176,16 @@ def _box(node: Node | Fold | Missing, corner: tuple[int, int], selected: Decimal
         classes=f"node {drawn}" + (" selected" if node.seq == selected else ""),
         symbol=symbol(drawn),
         name=fit(node.name, _COLUMNS),
-        detail=words,
-        title=f"{node.name} · {words}",
-        label=f"{node.name}, {words}",
-        href=link(query, task=number(node.seq)),
+        detail=words or node.program or "",
+        title=f"{node.name} · {words or node.program}",
+        label=f"{node.name}, {words or node.program}",
+        href=link(query, **{noun: number(node.seq)}),
         current=node.seq == selected,
     )
 
 
 def _of_fold(fold: Fold, corner: tuple[int, int], query: Mapping[str, str]) -> Box:
-    many = _many(fold.size)
+    many = counted(fold.size, "task")
     is_far = fold.by in {FoldedBy.BEFORE, FoldedBy.AFTER}
     name = f"{many} {fold.by}" if is_far else fold.name or "different programs"
     kinds = {"failed": fold.faults, **fold.counts, "suspend": fold.counts["suspend"] - fold.faults}
@@ -222,7 +223,3 @@ def _id(node: Node | Fold | Missing) -> str:
     if isinstance(node, Missing):
         return f"missing-{node.child}"
     return node.key if node.key.startswith("fold-") else f"fold-{node.key}"
-
-
-def _many(count: int) -> str:
-    return f"{count:,} task" + ("" if count == 1 else "s")

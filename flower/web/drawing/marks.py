@@ -11,12 +11,17 @@ from flower.core.status import FAULTS, Status
 # In the order in which shares of a fold are drawn: what needs a look comes first.
 SHARES = ("failed", "suspend", "running", "wait", "finish", "ignore")
 
-_SYMBOLS = {"finish": "✓", "failed": "✕", "suspend": "‖", "running": "▶", "wait": "○", "ignore": "⤼", "odd": "?"}
+_SYMBOLS = {"finish": "✓", "failed": "✕", "suspend": "‖", "running": "▶", "wait": "○", "ignore": "⤼", "odd": "?", "step": "▢"}
 _STATES = frozenset(status.word for status in Status)
 
 
 def look(status: str, outcome: str | None = None) -> str:
-    """Return the one word that says how a task is drawn: its status, `failed` if it went wrong, `odd` for a status that means nothing."""
+    """Return the one word that says how a task is drawn: its status, `failed` if it went wrong, `odd` for a status that means nothing.
+
+    A step of a workflow has no status: `step`.
+    """
+    if not status:
+        return "step"
     if status == Status.SUSPEND.word and outcome in FAULTS:
         return "failed"
     return status if status in _STATES else "odd"

@@ -4,29 +4,45 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from aiohttp import web
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from flower.core.model import Flow
+from flower.core.status import Status, Why
 from flower.web.api.flows import FlowsQuery
 from flower.web.keys import STORE
 from flower.web.pages.marks import Mark, mark_of
 from flower.web.pages.rendering import show
-from flower.web.requests import query
+from flower.web.requests import moment, query
 
 routes = web.RouteTableDef()
 
 _WITHIN: Final = {"15m": timedelta(minutes=15), "1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7)}
 _WITHIN_WORDS: Final = {"15m": "15 minutes", "1h": "hour", "24h": "24 hours", "7d": "7 days"}
-_STATUSES: Final = ("running", "wait", "failed", "approval", "suspend", "finish", "ignore")
+_STATUSES: Final = (*(status.word for status in Status), *(why.value for why in Why))
+
+
+def _moment(text: str) -> datetime | None:
+    """Return what a field for a time says. A browser's script sends a zone; without one it is UTC, as the page shows it."""
+    if not text:
+        return None
+    try:
+        return moment(text)
+    except ValueError:
+        return moment(f"{text}Z")
+
+
+_Moment = Annotated[datetime | None, BeforeValidator(_moment)]
 
 
 class Looked(FlowsQuery, extra="forbid", frozen=True):
     """What is looked for: what the list of the interface takes, and what is easier to choose."""
 
     limit: int = Field(default=50, ge=1, le=100)
+    since: _Moment = None
+    until: _Moment = None
     within: Literal["", "15m", "1h", "24h", "7d"] = ""
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final, Literal
 
 from aiohttp import web
 from pydantic import BaseModel, Field
 
 from flower.core.figures import History, PastFlow
-from flower.core.model import Json, Program, Workflow
+from flower.core.model import Json, Program, Step, Workflow
+from flower.core.picture import Edge, Node, Picture
 from flower.core.quantities import duration
 from flower.core.revisions import difference
+from flower.core.steps import number
 from flower.database.store.workflows import Workflows
 from flower.web.api.history import HIGHEST
+from flower.web.drawing import graph
 from flower.web.keys import STORE
 from flower.web.pages.fields import Box, box_of, boxes_of
 from flower.web.pages.marks import mark
@@ -33,6 +37,8 @@ _ORDER: Final = (
 
 
 _MOST = 50
+# A picture of more steps than these is no help.
+_DRAWN = 150
 _STRIP = 20
 _REVISIONS = 50
 
@@ -94,9 +100,10 @@ def _square(place: int, flow: PastFlow) -> Square:
 
 
 class Part(BaseModel, extra="forbid", frozen=True):
-    """Which part of a workflow's page is wanted. *revision*: compared with the one before it."""
+    """Which part of a workflow's page is wanted, and which *step* of it. *revision*: compared with the one before it."""
 
     show: Literal["steps", "start", "revisions"] = "steps"
+    step: Decimal | None = Field(default=None, allow_inf_nan=False, max_digits=200)
     revision: int | None = Field(default=None, ge=1, le=HIGHEST)
 
 
@@ -110,8 +117,19 @@ async def workflow(request: web.Request) -> web.Response:
     return show(request, "workflow.html", workflow=found, part=part, went=_went(history), watch="", **filled)
 
 
-async def _steps(_store: Workflows, found: Workflow, _part: Part) -> dict[str, Any]:
-    return {"steps": found.steps}
+async def _steps(store: Workflows, found: Workflow, part: Part) -> dict[str, Any]:
+    programs = await store.programs([step.program for step in found.steps])
+    drawn = graph.draw(_picture(found.steps), part.step, noun="step") if len(found.steps) <= _DRAWN else None
+    return {"steps": found.steps, "graph": drawn, "chosen": part.step, "parameters": taken(found, programs)}
+
+
+def _picture(steps: Sequence[Step]) -> Picture:
+    nodes = tuple(Node(number(step.seq), step.seq, step.name, step.program, 0, "", None, 0) for step in steps)
+    before = (None, *(step.seq for step in steps))
+    parents = [(one,) if step.depends_on is None and one is not None else step.depends_on or () for step, one in zip(steps, before, strict=False)]
+    known = {step.seq for step in steps}
+    edges = [Edge(number(parent), number(step.seq)) for step, above in zip(steps, parents, strict=True) for parent in above if parent in known]
+    return Picture(None, nodes, tuple(edges))
 
 
 async def _start(store: Workflows, found: Workflow, _part: Part) -> dict[str, Any]:

@@ -137,7 +137,8 @@ async function go(address, { push = true } = {}) {
   let fresh;
   try { fresh = await read(url); } catch { return location.assign(url); }
   if (push) history.pushState(null, "", url);
-  put(fresh); reveal(); hear();
+  else document.querySelector("[data-filter]")?.replaceWith(fresh.querySelector("[data-filter]") ?? "");
+  put(fresh); fill(); reveal(); hear();
 }
 addEventListener("popstate", () => go(location.href, { push: false }));
 
@@ -168,9 +169,14 @@ document.addEventListener("keydown", (event) => {
 
 const words = (form) => {
   const query = new URLSearchParams();
-  for (const [name, value] of new FormData(form)) if (value !== "") query.append(name, value);
+  for (const [name, value] of new FormData(form)) {
+    if (value !== "") query.append(name, form.elements[name].type === "datetime-local" ? new Date(value).toISOString() : value);
+  }
   return query.toString();
 };
+// A field for a time is in the reader's zone; the address has UTC.
+const local = (date) => new Date(date - date.getTimezoneOffset() * 60000).toISOString().slice(0, 19);
+const fill = () => document.querySelectorAll("[data-moment]").forEach((field) => { if (field.dataset.moment) field.value = local(new Date(field.dataset.moment)); });
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-all]")) for (const box of event.target.form.querySelectorAll("[name=flow]")) box.checked = event.target.checked;
   if (event.target.matches("[data-filter] select")) event.target.form.requestSubmit();
@@ -283,5 +289,5 @@ async function sendMany(form, many, body) {
   look();
 }
 
-tellAll(); hear(); count(); reveal();
+tellAll(); hear(); count(); fill(); reveal();
 document.querySelectorAll("[data-follow]").forEach((logs) => { logs.scrollTop = logs.scrollHeight; });
