@@ -70,6 +70,27 @@ async def test_what_failed_is_found_in_two_clicks_read_and_rerun_with_its_plan(p
     await expect(page.locator("#calm")).to_be_visible()
 
 
+async def test_another_plan_is_shown_when_another_is_asked_for_and_carried_out(page: Page, site: Site) -> None:
+    site.let("fetch")
+    site.let("load")
+    flow = await site.start("sales")
+    await page.goto(f"/flows/{flow}?task=2")
+    await expect(page.locator("h1 .mark")).to_have_text("✓ finish")
+    await page.get_by_role("link", name="Rerun from here…").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog).to_contain_text("Runs again: 2 tasks")
+    await dialog.get_by_label("What").select_option("whole")
+    await expect(dialog).to_contain_text("Runs again: 3 tasks")
+    await dialog.get_by_label("What").select_option("only")
+    await expect(dialog).to_contain_text("Runs again: 1 task")
+    await dialog.get_by_role("button", name="Run 1 task again").click()
+
+    await expect(page.locator("#deeds")).to_contain_text("rerun task 2")
+    await expect(page.locator("h1 .mark")).to_have_text("✓ finish")
+    attempts = await site.connection.fetch("SELECT name, attempt FROM flower_tasks WHERE flow_id = $1 ORDER BY seq", flow)
+    assert [tuple(row) for row in attempts] == [("fetch", 1), ("load", 2), ("publish", 1)]
+
+
 async def test_a_task_is_skipped_after_its_consequences_were_shown(page: Page, site: Site) -> None:
     site.let("fetch")
     flow = await site.start("orders")
@@ -139,7 +160,9 @@ async def test_flows_are_filtered_and_paged_and_the_address_holds_it_all(page: P
     await page.get_by_label("Status").select_option("approval")
     await expect(page.locator("#rows tr")).to_have_count(1)
     assert page.url.endswith("/flows?status=approval")
-    await page.get_by_label("Status").select_option("")
+    await page.get_by_role("link", name="Clear").click()
+    await expect(page.locator("#rows tr")).to_have_count(50)
+    assert await page.get_by_label("Status").input_value() == ""
     await page.get_by_label("Text").fill("example.org/42")
     await page.keyboard.press("Enter")
     await expect(page.locator("#rows tr")).to_have_count(1)
@@ -360,6 +383,12 @@ async def test_while_the_server_is_away_the_page_says_so_and_then_goes_on(page: 
     await expect(page.locator("#live")).to_have_text("No answer from Flower; trying again…")
 
     await site.restart()
+    await expect(page.locator("#live")).to_have_text("")
+    site.process.kill()
+    await expect(page.locator("#live")).to_have_text("No answer from Flower; trying again…")
+    await site.restart()
+    await expect(page.locator("#live")).to_have_text("")
+    await page.wait_for_timeout(2000)
     await expect(page.locator("#live")).to_have_text("")
     flow = await site.start("digest", url="x")
     await expect(page.locator(f"[id='flow-{flow}'] .mark")).to_have_text("▶ running")

@@ -95,7 +95,7 @@ async def resume(request: web.Request) -> web.Response:
 
 @routes.post(_FLOW + "/priority")
 async def priority(request: web.Request) -> web.Response:
-    """Make a flow more or less urgent; it counts at once for whatever of it has not begun."""
+    """Make a flow more or less urgent; it counts at once for whatever of it has not ended."""
     return await _of_flow(request, Urgency, Verbs.priority)
 
 

@@ -90,7 +90,7 @@ def _priority(flow: Flow) -> Asked:
         is_required=True,
         limits={"min": "-20", "max": "19", "step": "1"},
     )
-    follows = [Follows("It counts at once for all of its tasks that have not begun.")]
+    follows = [Follows("It counts at once for all of its tasks that have not ended.")]
     return Asked("How urgent is this flow?", "Set the priority", follows, [box, _REASON])
 
 

@@ -70,7 +70,7 @@ function reveal() {
 function put(fresh) {
   const logs = document.querySelector("[data-follow]"), atEnd = logs && logs.scrollTop + logs.clientHeight >= logs.scrollHeight - 8;
   document.title = fresh.title;
-  document.body.dataset.watch = fresh.body.dataset.watch ?? "";
+  if (fresh.body.dataset.watch === undefined) delete document.body.dataset.watch; else document.body.dataset.watch = fresh.body.dataset.watch;
   tellAll(fresh);
   morph(document.querySelector("header.top nav"), fresh.querySelector("header.top nav"));
   morph(document.getElementById("main"), fresh.getElementById("main"));
@@ -97,7 +97,7 @@ async function look() {
   try {
     const fresh = await read(address);
     if (address === location.href) put(fresh);
-    said("");
+    found();
   } catch { lost(); }
   page.last = performance.now(); page.took = page.last - began; page.busy = false;
   if (page.stale) look();
@@ -137,8 +137,11 @@ async function go(address, { push = true } = {}) {
   let fresh;
   try { fresh = await read(url); } catch { return location.assign(url); }
   if (push) history.pushState(null, "", url);
-  else document.querySelector("[data-filter]")?.replaceWith(fresh.querySelector("[data-filter]") ?? "");
-  put(fresh); fill(); reveal(); hear();
+  // What a person fills in is kept when the page is made anew, and not when he goes elsewhere.
+  document.querySelectorAll("main [data-keep]").forEach((kept) => kept.removeAttribute("data-keep"));
+  put(fresh);
+  document.querySelector("[data-filter]")?.reset();
+  fill(); reveal(); hear();
 }
 addEventListener("popstate", () => go(location.href, { push: false }));
 
@@ -179,7 +182,7 @@ const local = (date) => new Date(date - date.getTimezoneOffset() * 60000).toISOS
 const fill = () => document.querySelectorAll("[data-moment]").forEach((field) => { if (field.dataset.moment) field.value = local(new Date(field.dataset.moment)); });
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-all]")) for (const box of event.target.form.querySelectorAll("[name=flow]")) box.checked = event.target.checked;
-  if (event.target.matches("[data-filter] select")) event.target.form.requestSubmit();
+  if (event.target.matches("[data-filter] select, [data-plan] select")) event.target.form.requestSubmit();
   count();
 });
 function count() {
