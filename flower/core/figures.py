@@ -88,7 +88,7 @@ class Noticed:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class OpenTransaction:
     """A transaction that is open for *seconds* and keeps the server from removing dead rows. *application*: as the session calls itself."""
 
     seconds: float

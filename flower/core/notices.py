@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from flower.core.figures import Count, LiveWorker, Minute, Noticed, OpenCounts, Sizes, Snapshot
+from flower.core.figures import Count, LiveWorker, Minute, Noticed, OpenCounts, OpenTransaction, Sizes
 from flower.core.model import Readiness
 
 # Shorter ones are everyday; from here on dead rows gather that every claim has to pass.
@@ -36,13 +36,13 @@ class Standing:
 
 
 def notices(
-    ready: Readiness, snapshot: Snapshot | None, workers: Sequence[LiveWorker], noticed: Sequence[Noticed], waiting: Count
+    ready: Readiness, snapshot: OpenTransaction | None, workers: Sequence[LiveWorker], noticed: Sequence[Noticed], waiting: Count
 ) -> tuple[Notice, ...]:
     """Return what is worth knowing, the gravest first; nothing if all is well. *waiting*: how many tasks do."""
     return tuple(_notices(ready, snapshot, workers, noticed, waiting))
 
 
-def of_snapshot(snapshot: Snapshot | None) -> str | None:
+def of_snapshot(snapshot: OpenTransaction | None) -> str | None:
     """Return what *snapshot* does, and what to do about it; None if it is young, or there is none."""
     if snapshot is None or snapshot.seconds <= LONG_SNAPSHOT_SECONDS:
         return None
@@ -54,7 +54,7 @@ def of_snapshot(snapshot: Snapshot | None) -> str | None:
 
 
 def _notices(
-    ready: Readiness, snapshot: Snapshot | None, workers: Sequence[LiveWorker], noticed: Sequence[Noticed], waiting: Count
+    ready: Readiness, snapshot: OpenTransaction | None, workers: Sequence[LiveWorker], noticed: Sequence[Noticed], waiting: Count
 ) -> Iterator[Notice]:
     for kind in ("database", "schema", "dispatcher"):
         if (state := getattr(ready, kind)) != "ok":

@@ -10,7 +10,6 @@ from enum import StrEnum
 from uuid import UUID
 
 from flower.core.model import Json
-from flower.core.status import FAULTS
 
 _MAPPED = re.compile(r"(?P<stem>.*)\[(?P<index>\d+)\]", re.DOTALL)
 
@@ -26,7 +25,7 @@ class FoldedBy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One task in a picture. *key*: what edges call it by. *status*: a word.
+    """One task in a picture. *key*: what edges call it by. *status*: a word; None for a step of a workflow.
 
     *depth*: the longest path to it from a root; 0 where a hand wrote its row.
     """
@@ -36,14 +35,9 @@ class Node:
     name: str
     program: str | None
     depth: int
-    status: str
+    status: str | None
     outcome: str | None
     attempt: int
-
-    @property
-    def is_fault(self) -> bool:
-        """Whether it is suspended because it went wrong."""
-        return self.status == "suspend" and self.outcome in FAULTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +119,7 @@ class Row:
     run_after: datetime | None
     progress: Json = None
     error: str | None = None
-    place: str | None = None
     limited: bool = False
-
-    @property
-    def is_fault(self) -> bool:
-        """Whether it is suspended because it went wrong."""
-        return self.status == "suspend" and self.outcome in FAULTS
 
     @property
     def ended_at(self) -> datetime | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from enum import IntEnum, StrEnum
 
+from flower.core.errors import FieldError, Invalid
+
 
 class Status(IntEnum):
     """What stands in `exec_status`. A hand may write any other number: see `status_word`."""
@@ -54,3 +56,15 @@ def status_word(number: Decimal) -> str:
         return Status(int(number)).word if number == int(number) else str(number)
     except (ValueError, OverflowError):
         return str(number)
+
+
+def words(status: str | None, outcome: str | None) -> tuple[str | None, str | None]:
+    """Return a status and an outcome, where *status* may be the word of either. Raises Invalid for a word that is neither."""
+    states, whys = [state.word for state in Status], [why.value for why in Why]
+    if status in whys and outcome is None:
+        status, outcome = None, status
+    if status is not None and status not in states:
+        raise Invalid([FieldError("status", f"{status!r} is none of {', '.join(states + whys)}")])
+    if outcome is not None and outcome not in whys:
+        raise Invalid([FieldError("outcome", f"{outcome!r} is none of {', '.join(whys)}")])
+    return status, outcome

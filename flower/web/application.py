@@ -10,11 +10,11 @@ from aiohttp import web
 from flower.core.errors import ConfigurationError
 from flower.core.model import Readiness
 from flower.database.store import Store
-from flower.web import health, keys, openapi
+from flower.web import health, keys, openapi, rendering, static_files
 from flower.web.api import events, flows, history, incidents, overview, register, verbs, workflows
 from flower.web.auth import Session, guard
 from flower.web.connections import attended
-from flower.web.pages import ask, many, rendering, sign_in
+from flower.web.pages import ask, many, sign_in
 from flower.web.pages import flow as flow_page
 from flower.web.pages import flows as flows_page
 from flower.web.pages import overview as overview_page
@@ -26,7 +26,7 @@ from flower.web.requests import LARGEST_BODY, MOST_LARGE_BODIES
 from flower.web.watchers import Watchers
 
 _INTERFACE = (register, flows, verbs, incidents, workflows, history, overview, events, health, openapi)
-_PAGES = (rendering, sign_in, overview_page, many, ask, flows_page, flow_page, workflows_page, workers_page)
+_PAGES = (static_files, sign_in, overview_page, many, ask, flows_page, flow_page, workflows_page, workers_page)
 
 
 def create_app(
@@ -44,10 +44,10 @@ def create_app(
     """
     if token is None and not is_local:
         raise ConfigurationError("others can reach this address: set a token (--token or FLOWER_TOKEN), or listen on 127.0.0.1")
-    app = web.Application(middlewares=[attended, problems(guard(token, allowed_hosts))], client_max_size=LARGEST_BODY)
+    session = None if token is None else Session(token)
+    app = web.Application(middlewares=[attended, problems(guard(session, allowed_hosts))], client_max_size=LARGEST_BODY)
     app[keys.STORE], app[keys.REGISTRAR], app[keys.READY] = store, Registrar(store.flows), ready
-    app[keys.BODY_SECONDS], app[keys.ASKS_TOKEN] = body_seconds, token is not None
-    app[keys.SESSION] = None if token is None else Session(token)
+    app[keys.BODY_SECONDS], app[keys.SESSION] = body_seconds, session
     app[keys.LARGE_BODIES] = asyncio.Semaphore(MOST_LARGE_BODIES)
     app[keys.WATCHERS] = Watchers(store.changes)
     app.on_shutdown.append(_send_watchers_home)

@@ -15,11 +15,11 @@ from collections.abc import Callable, Sequence
 from aiohttp import web
 
 from flower.core.errors import RequestRefused
+from flower.web.static_files import STATIC
 
 OPEN = frozenset({"/healthz", "/readyz"})
 SIGN_IN = "/sign-in"
 SIGN_OUT = "/sign-out"
-STATIC = "/static/"
 HEADER = "X-Flower"
 SESSION_SECONDS = 7 * 24 * 3600
 
@@ -56,10 +56,12 @@ class Session:
         return hmac.new(self._key, text.encode("utf-8", "surrogateescape"), "sha256").hexdigest()
 
 
-def guard(token: str | None, allowed_hosts: Sequence[str]) -> Callable[[web.Request], None]:
-    """Return the check that raises RequestRefused for those who may not come in; it runs before anything of the request is used."""
+def guard(session: Session | None, allowed_hosts: Sequence[str]) -> Callable[[web.Request], None]:
+    """Return the check that raises RequestRefused for those who may not come in; it runs before anything of the request is used.
+
+    *session* is that of the token; None: no token is asked for.
+    """
     names = frozenset(_name(host) or host.lower() for host in (*_OUR_NAMES, *allowed_hosts))
-    session = None if token is None else Session(token)
 
     def check(request: web.Request) -> None:
         path = request.rel_url.raw_path

@@ -10,7 +10,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from flower.core.model import Json
-from flower.web import pages
+from flower.web import pages, static_files
 from flower.web.answers import answer
 from flower.web.api.events import EVENTS, EventsQuery
 from flower.web.api.flows import FlowsQuery, LogsQuery
@@ -98,8 +98,8 @@ def describe(app: web.Application) -> Json:
     paths: dict[str, Json] = {}
     for route in app.router.routes():
         path = route.resource.canonical if route.resource else "*"
-        # A GET answers HEAD as well, which needs no words of its own; pages are for people.
-        if route.method != "HEAD" and not route.handler.__module__.startswith(pages.__name__):
+        # A GET answers HEAD as well, which needs no words of its own; pages, and what they are made of, are for people.
+        if route.method != "HEAD" and not route.handler.__module__.startswith((pages.__name__, static_files.__name__)):
             paths.setdefault(path, {})[route.method.lower()] = _operation(path, route)
     written = Written.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas = SCHEMAS | {model.__name__: _schema(model) for model in BODIES.values()} | {**written.pop("$defs"), "Written": written}

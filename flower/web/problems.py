@@ -17,7 +17,7 @@ from flower.core import log
 from flower.core.errors import DatabaseFull, DatabaseLost, FieldError, Invalid, RequestRefused, UsageError
 from flower.web.answers import HEADERS, answer
 from flower.web.auth import SIGN_IN
-from flower.web.pages.rendering import show, wants_page
+from flower.web.rendering import show, wants_page
 from flower.web.requests import curl, tail
 
 _log = log.get()

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from flower.core import strict
 from flower.core.errors import FieldError, Invalid, RequestRefused
 from flower.core.model import Json
-from flower.web.keys import ASKS_TOKEN, BODY_SECONDS, LARGE_BODIES
+from flower.web.keys import BODY_SECONDS, LARGE_BODIES, SESSION
 
 LARGEST_BODY = 1024 * 1024
 # How many large bodies are taken in at once: as many as may connect would fill the memory of a small machine.
@@ -57,22 +57,16 @@ def part(request: web.Request, name: str) -> str:
 
 
 def query(request: web.Request, model: type[Model]) -> Model:
-    """Return the query as *model*. Raises Invalid for what *model* does not have, for a value that does not fit, and for one given twice."""
+    """Return the query as *model*. Raises Invalid for what *model* does not have, and for a value that does not fit.
+
+    A field that is a tuple takes whatever is given under its name; any other may be given once.
+    """
     given = request.rel_url.query
-    repeated = [FieldError(name, "given more than once") for name in dict.fromkeys(given) if len(given.getall(name)) > 1]
+    many = {name for name, field in model.model_fields.items() if get_origin(field.annotation) is tuple}
+    repeated = [FieldError(name, "given more than once") for name in dict.fromkeys(given) if name not in many and len(given.getall(name)) > 1]
     unclean = [FieldError(name, _NUL) for name, value in given.items() if not strict.is_clean(name + value)]
     if repeated or unclean:
         raise Invalid(repeated + unclean)
-    return valid(model, dict(given), "query parameter")
-
-
-def queries(request: web.Request, model: type[Model]) -> Model:
-    """Return the query as *model*, as `query` does; a field that is a tuple takes whatever is given under its name."""
-    given = request.rel_url.query
-    unclean = [FieldError(name, _NUL) for name, value in given.items() if not strict.is_clean(name + value)]
-    if unclean:
-        raise Invalid(unclean)
-    many = {name for name, field in model.model_fields.items() if get_origin(field.annotation) is tuple}
     return valid(model, {name: given.getall(name) if name in many else given[name] for name in given}, "query parameter")
 
 
@@ -132,7 +126,7 @@ def moment(text: str) -> datetime:
 def curl(request: web.Request, json_body: str | None = None, *, method: str = "POST") -> str:
     """Return a command for a shell that sends this request as it should be."""
     parts = [f"curl -X {method}"]
-    if request.app[ASKS_TOKEN]:
+    if request.app[SESSION] is not None:
         parts.append('-H "Authorization: Bearer $FLOWER_TOKEN"')
     if json_body is not None:
         parts.append(f"-H 'Content-Type: application/json' -d {shlex.quote(json_body)}")

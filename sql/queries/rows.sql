@@ -14,6 +14,5 @@ WITH part AS MATERIALIZED (
         ORDER BY t.task_exec_seq LIMIT $3))
 SELECT t.seq, t.name, t.program, t.status_number, t.outcome, t.gate, t.attempt, t.tries, t.attempts, t.registered_at, t.started_at, t.finished_at, t.suspended_at, t.run_after,
     t.progress, t.error ->> 'type' AS error_type, t.error ->> 'message' AS error_message,
-    EXISTS (SELECT FROM kr_task_stat l WHERE l.task_flow_id = $1 AND l.task_exec_seq = t.seq AND l.limits <> '{}') AS limited,
-    (SELECT p.place FROM kr_flow_stat f JOIN kr_step p ON p.task_id = f.task_id AND p.revision = f.revision AND p.task_exec_seq = t.seq WHERE f.task_flow_id = $1) AS place
+    EXISTS (SELECT FROM kr_task_stat l WHERE l.task_flow_id = $1 AND l.task_exec_seq = t.seq AND l.limits <> '{}') AS limited
 FROM flower_tasks t WHERE t.flow_id = $1 AND t.seq = ANY (ARRAY(SELECT p.seq FROM part p)) ORDER BY t.seq

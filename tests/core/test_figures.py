@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from flower.core.figures import Count, History, LiveWorker, Noticed, PastFlow, Snapshot, percentile
+from flower.core.figures import Count, History, LiveWorker, Noticed, OpenTransaction, PastFlow, percentile
 from flower.core.model import Readiness
 from flower.core.notices import notices
 from flower.core.status import Status
@@ -50,7 +50,7 @@ def test_the_success_rate_is_of_those_that_finished_or_went_wrong() -> None:
 
 
 def test_all_well_is_no_news() -> None:
-    young = Snapshot(59, "psql", 1, "idle in transaction", "anna")
+    young = OpenTransaction(59, "psql", 1, "idle in transaction", "anna")
 
     assert notices(WELL, young, [WORKER], [], Count(10_000, more=True)) == notices(WELL, None, [], [], NOBODY_WAITS) == ()
 
@@ -62,7 +62,7 @@ def test_each_notice_says_what_and_whose() -> None:
     odd = replace(seen, notice="by hand")
     told = notices(
         Readiness("ok", "the schema is behind", "is ending", "the connection ended"),
-        Snapshot(120, "pg_dump", 99, "active", "backup"),
+        OpenTransaction(120, "pg_dump", 99, "active", "backup"),
         [replace(WORKER, silent_seconds=9, leaked=2)],
         [seen, odd],
         NOBODY_WAITS,

@@ -105,7 +105,7 @@ async def test_an_error_in_brief_is_short_and_hides_secrets(connection: Connecti
 
 
 async def test_a_row_says_what_it_takes_to_draw_its_past(connection: Connection, pool: Pool, engine: Engine) -> None:
-    await define(connection, "w", {"limits": ["api"]}, {"attempts": 2, "depends_on": []}, {"depends_on": [1, 2], "place": "app.py:7"})
+    await define(connection, "w", {"limits": ["api"]}, {"attempts": 2, "depends_on": []}, {"depends_on": [1, 2]})
     flow = await connection.fetchval("SELECT flower_register('w')")
     first, second = await engine.claim()
     await engine.turn([Outcome(first, Status.FINISH, value="null")])
@@ -117,7 +117,7 @@ async def test_a_row_says_what_it_takes_to_draw_its_past(connection: Connection,
     rows = (await store.tasks.rows(flow)).items
     pasts = {past.seq: past for past in await store.tasks.pasts(flow, [row.seq for row in rows])}
 
-    assert [(row.limited, row.attempts, row.place) for row in rows] == [(True, 1, None), (False, 2, None), (False, 1, "app.py:7")]
+    assert [(row.limited, row.attempts) for row in rows] == [(True, 1), (False, 2), (False, 1)]
     assert pasts[Decimal(1)].parents_ended_at is None
     assert pasts[Decimal(3)].parents_ended_at == rows[1].finished_at
     ((began, ended),) = pasts[Decimal(2)].attempts

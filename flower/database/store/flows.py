@@ -15,7 +15,7 @@ import asyncpg
 
 from flower.core.errors import AmbiguousFlow, FieldError, FlowerError, Invalid, KeyReused, UnknownFlow
 from flower.core.model import Flow, Json, NotBegun, Order, Page, Registered, Task, Waiting
-from flower.core.status import Status, Why
+from flower.core.status import words
 from flower.core.strict import is_clean
 from flower.core.waiting import sentences
 from flower.database.errors import invalid
@@ -151,18 +151,6 @@ class Flows:
             yield
         finally:
             await self._pool.execute(query("forget_waiter"), waiter)
-
-
-def words(status: str | None, outcome: str | None) -> tuple[str | None, str | None]:
-    """Return a status and an outcome, where *status* may be the word of either. Raises Invalid for a word that is neither."""
-    states, whys = [state.word for state in Status], [why.value for why in Why]
-    if status in whys and outcome is None:
-        status, outcome = None, status
-    if status is not None and status not in states:
-        raise Invalid([FieldError("status", f"{status!r} is none of {', '.join(states + whys)}")])
-    if outcome is not None and outcome not in whys:
-        raise Invalid([FieldError("outcome", f"{outcome!r} is none of {', '.join(whys)}")])
-    return status, outcome
 
 
 def _cursor_of(row: asyncpg.Record) -> str:

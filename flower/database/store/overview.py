@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from flower.core.figures import Count, Counted, Minute, OpenCounts, Sizes, Snapshot
+from flower.core.figures import Count, Counted, Minute, OpenCounts, OpenTransaction, Sizes
 from flower.core.status import Gate, Status
 from flower.database.pool import Pool
 from flower.database.queries import query
@@ -43,10 +43,10 @@ class Overview:
         rows = await self._pool.fetch(query("throughput"), minutes)
         return tuple(Minute(row["minute"], Counted(row["finished"], row["failed"], row["retried"])) for row in rows)
 
-    async def oldest_snapshot(self) -> Snapshot | None:
+    async def oldest_snapshot(self) -> OpenTransaction | None:
         """Return the oldest transaction that keeps the server from removing dead rows, as far as this role may see; None: there is none."""
         row = await self._pool.fetchrow(query("oldest_snapshot"))
-        return None if row is None else Snapshot(row["seconds"], row["application"], row["pid"], row["state"] or "", row["role"] or "")
+        return None if row is None else OpenTransaction(row["seconds"], row["application"], row["pid"], row["state"] or "", row["role"] or "")
 
     async def sizes(self) -> Sizes:
         """Return how large the database is, and Flower's tables."""

@@ -122,7 +122,6 @@ def row_of(row: asyncpg.Record) -> Row:
         run_after=row["run_after"],
         progress=json_of(row["progress"]),
         error=_in_brief(row["error_type"], row["error_message"]),
-        place=row["place"],
         limited=row["limited"],
     )
 

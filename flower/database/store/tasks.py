@@ -9,11 +9,10 @@ from difflib import get_close_matches
 from flower.core.errors import UnknownTask
 from flower.core.model import Task
 from flower.core.picture import Attempt, Past, Rows
-from flower.core.status import FAULTS, Status, Why
+from flower.core.status import FAULTS, Status, Why, words
 from flower.core.steps import seq_of
 from flower.database.pool import Pool
 from flower.database.queries import query
-from flower.database.store.flows import words
 from flower.database.store.rows import attempt_of, past_of, row_of, task_of
 
 # Among so many names a near one is looked for.

@@ -9,11 +9,10 @@ import asyncpg
 
 from flower.core.errors import FlowerError, NotNow, UnknownFlow
 from flower.core.model import Deed, Json
-from flower.core.steps import find_task
 from flower.database.errors import invalid
 from flower.database.pool import Pool
 from flower.database.queries import query
-from flower.database.store.flows import Flows
+from flower.database.store.tasks import Tasks
 
 Options = Mapping[str, Json]
 
@@ -79,7 +78,7 @@ class Verbs:
             if step is None:
                 return UnknownFlow(flow)
             try:
-                find_task(flow, await Flows(self._pool).tasks(flow), step)
+                await Tasks(self._pool).find(flow, step, parents=0)
             except FlowerError as unknown:
                 return unknown
         return invalid(error) or error

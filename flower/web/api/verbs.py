@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 from flower.core.model import Json
 from flower.database.store.verbs import Options, Verbs
 from flower.web.answers import answer
-from flower.web.keys import ASKS_TOKEN, STORE
+from flower.web.keys import SESSION, STORE
 from flower.web.requests import NoQuery, body, part, query, valid
 
 routes = web.RouteTableDef()
@@ -131,5 +131,5 @@ async def _of_task(request: web.Request, model: type[Said], verb: _OfTask, **mor
 
 async def _options(request: web.Request, model: type[Said]) -> dict[str, Json]:
     said = valid(model, await body(request) or {})
-    who = "http, with the token" if request.app[ASKS_TOKEN] else "http, on this machine"
+    who = "http, with the token" if request.app[SESSION] else "http, on this machine"
     return {**said.model_dump(by_alias=True, exclude_unset=True, exclude_none=model is not HandedIn), "by": who}

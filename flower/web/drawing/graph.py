@@ -11,7 +11,8 @@ from flower.core.picture import Fold, FoldedBy, Missing, Node, Picture
 from flower.core.quantities import counted
 from flower.core.steps import number
 from flower.web.drawing.layers import Part, Spot, arrange
-from flower.web.drawing.marks import SHARES, fit, in_words, link, look, symbol
+from flower.web.drawing.marks import SHARES, STEP, Mark, fit, mark
+from flower.web.words import link
 
 BOX_WIDTH, BOX_HEIGHT = 180, 44
 # What a person sees without scrolling sideways.
@@ -169,19 +170,26 @@ def _box(node: Node | Fold | Missing, corner: tuple[int, int], selected: Decimal
         name, more = f"task {number(node.seq)}", f" and {node.count - 1} more" if node.count > 1 else ""
         label = f"{name}{more}, which does not exist"
         return Box(_id(node), *corner, "node missing", "?", fit(name + more, _COLUMNS), "does not exist", name, label)
-    drawn, words = look(node.status, node.outcome), in_words(node.status, node.outcome, node.attempt)
+    shown, words = _mark(node)
     return Box(
         _id(node),
         *corner,
-        classes=f"node {drawn}" + (" selected" if node.seq == selected else ""),
-        symbol=symbol(drawn),
+        classes=f"node {shown.kind}" + (" selected" if node.seq == selected else ""),
+        symbol=shown.symbol,
         name=fit(node.name, _COLUMNS),
-        detail=words or node.program or "",
-        title=f"{node.name} · {words or node.program}",
-        label=f"{node.name}, {words or node.program}",
+        detail=words,
+        title=f"{node.name} · {words}",
+        label=f"{node.name}, {words}",
         href=link(query, **{noun: number(node.seq)}),
         current=node.seq == selected,
     )
+
+
+def _mark(node: Node) -> tuple[Mark, str]:
+    if node.status is None:
+        return STEP, node.program or ""
+    found = mark(node.status, node.outcome)
+    return found, f"{found.word} · attempt {node.attempt}" if node.attempt > 1 else found.word
 
 
 def _of_fold(fold: Fold, corner: tuple[int, int], query: Mapping[str, str]) -> Box:

@@ -1,12 +1,12 @@
-"""How a status looks and is called: a symbol that differs by its shape, classes, words. Also how a name is cut to fit, and where a link leads."""
+"""How a status looks and is called: a symbol that differs by its shape, a word and a colour. And how a name is cut to fit."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
-from urllib.parse import urlencode
+from dataclasses import dataclass
 
-from flower.core.status import FAULTS, Status
+from flower.core.model import Flow
+from flower.core.status import FAULTS, Status, Why
 
 # In the order in which shares of a fold are drawn: what needs a look comes first.
 SHARES = ("failed", "suspend", "running", "wait", "finish", "ignore")
@@ -15,26 +15,32 @@ _SYMBOLS = {"finish": "✓", "failed": "✕", "suspend": "‖", "running": "▶"
 _STATES = frozenset(status.word for status in Status)
 
 
-def look(status: str, outcome: str | None = None) -> str:
-    """Return the one word that says how a task is drawn: its status, `failed` if it went wrong, `odd` for a status that means nothing.
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """*kind* names the colour in the stylesheet."""
 
-    A step of a workflow has no status: `step`.
-    """
-    if not status:
-        return "step"
-    if status == Status.SUSPEND.word and outcome in FAULTS:
-        return "failed"
-    return status if status in _STATES else "odd"
+    kind: str
+    symbol: str
+    word: str
 
 
-def symbol(look: str) -> str:
-    """Return the symbol for that word."""
-    return _SYMBOLS[look]
+def mark(status: str, outcome: str | None = None) -> Mark:
+    """Return the mark of a task in *status*: its word, or whatever number a hand wrote. One that went wrong has a mark of its own."""
+    kind = "failed" if status == Status.SUSPEND.word and outcome in FAULTS else status if status in _STATES else "odd"
+    return Mark(kind, _SYMBOLS[kind], outcome or status)
 
 
-def in_words(status: str, outcome: str | None, attempt: int) -> str:
-    """Return how a task is: `finish`, `failed · attempt 2`."""
-    return (outcome or status) + (f" · attempt {attempt}" if attempt > 1 else "")
+def mark_of(flow: Flow) -> Mark:
+    """Return the mark of *flow*."""
+    if flow.failing is not None:
+        return mark(Status.SUSPEND.word, Why.FAILED)
+    if flow.status == Status.IGNORE:
+        return mark(Status.IGNORE.word, Why.CANCELLED)
+    return mark(flow.status.word, flow.outcome if flow.status == Status.SUSPEND else None)
+
+
+# A step of a workflow has no status.
+STEP = Mark("step", _SYMBOLS["step"], "")
 
 
 def fit(text: str, columns: int) -> str:
@@ -45,8 +51,3 @@ def fit(text: str, columns: int) -> str:
         if left < 0 or (left == 0 and place < len(text) - 1):
             return text[:place] + "…"
     return text
-
-
-def link(query: Mapping[str, str], **changes: object) -> str:
-    """Return a link to the same page with *query*, changed."""
-    return "?" + urlencode({**query, **{name: str(value) for name, value in changes.items()}})

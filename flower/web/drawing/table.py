@@ -12,7 +12,8 @@ from flower.core.picture import Row
 from flower.core.quantities import between
 from flower.core.status import Status
 from flower.core.steps import number
-from flower.web.drawing.marks import fit, link, look, symbol
+from flower.web.drawing.marks import Mark, fit, mark
+from flower.web.words import link
 
 _COLUMNS = 60
 _MUCH = 10**15
@@ -24,11 +25,9 @@ class Line:
 
     id: str
     href: str
-    kind: str
+    mark: Mark
     current: bool
     seq: str
-    symbol: str
-    word: str
     name: str
     title: str
     program: str
@@ -47,16 +46,14 @@ def lines(rows: Sequence[Row], selected: Decimal | None = None, query: Mapping[s
 
 
 def _line(row: Row, selected: Decimal | None, query: Mapping[str, str]) -> Line:
-    drawn, seq = look(row.status, row.outcome), number(row.seq)
-    done, total = _progress(row.progress)
+    seq = number(row.seq)
+    done, total = progress(row.progress)
     return Line(
         id=f"task-{seq}",
         href=link(query, task=seq),
-        kind=drawn,
+        mark=mark(row.status, row.outcome),
         current=row.seq == selected,
         seq=seq,
-        symbol=symbol(drawn),
-        word=row.outcome or row.status,
         name=fit(row.name, _COLUMNS),
         title=row.name,
         program=row.program or "",
@@ -70,8 +67,8 @@ def _line(row: Row, selected: Decimal | None, query: Mapping[str, str]) -> Line:
     )
 
 
-def _progress(progress: Json) -> tuple[float | None, float | None]:
+def progress(said: Json) -> tuple[float | None, float | None]:
     """Return how much is done, of how much: a hand may have written anything."""
-    given = progress if isinstance(progress, dict) else {}
+    given = said if isinstance(said, dict) else {}
     done, total = (value if isinstance(value, int | float) and abs(value) < _MUCH else None for value in (given.get("done"), given.get("total")))
     return done, total if total and total > 0 else None

@@ -13,7 +13,8 @@ from flower.core.picture import Past, Row
 from flower.core.quantities import duration
 from flower.core.status import Gate, Status
 from flower.core.steps import number
-from flower.web.drawing.marks import fit, in_words, link, look, symbol
+from flower.web.drawing.marks import fit, mark
+from flower.web.words import link
 
 WIDTH, LEFT, TOP, ROW = 780, 190, 30, 26
 ZOOMS = (1, 2, 4, 8, 16, 32, 64)
@@ -113,7 +114,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """All of it in pixels. *begin*: when the axis begins, None if there is nothing. *now*: where this moment is, if something runs."""
+    """All of it in pixels. *begin*: when the axis begins, None if there is nothing. *now*: where this moment is, if something runs.
+
+    *legend*: the kinds of segments, and what each means.
+    """
 
     width: int
     height: int
@@ -125,6 +129,7 @@ class Timeline:
     zooms: tuple[Link, ...]
     earlier: Link
     later: Link
+    legend: tuple[tuple[str, str], ...] = tuple((kind.value, words) for kind, words in _WORDS.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,18 +232,19 @@ def _zoomed(whole: _Axis, zoom: int, at: float) -> tuple[_Axis, float]:
 
 
 def _bar(n: int, row: Row, done: Sequence[Stretch], axis: _Axis, selected: Decimal | None, query: Mapping[str, str]) -> Bar:
-    drawn, words, seq = look(row.status, row.outcome), in_words(row.status, row.outcome, row.attempt), number(row.seq)
+    found, seq = mark(row.status, row.outcome), number(row.seq)
+    words = f"{found.word} · attempt {row.attempt}" if row.attempt > 1 else found.word
     return Bar(
         id=f"bar-{seq}",
         y=TOP + n * ROW,
         href=link(query, task=seq),
-        classes=f"row {drawn}" + (" selected" if row.seq == selected else ""),
-        symbol=symbol(drawn),
+        classes=f"row {found.kind}" + (" selected" if row.seq == selected else ""),
+        symbol=found.symbol,
         name=fit(row.name, _COLUMNS),
         title=f"{row.name} · {words}",
         label=", ".join([f"{row.name}, {words}", *(stretch.words for stretch in done)]),
         current=row.seq == selected,
-        segments=tuple(segment for stretch in done if (segment := _segment(stretch, axis, drawn))),
+        segments=tuple(segment for stretch in done if (segment := _segment(stretch, axis, found.kind))),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from aiohttp import web
@@ -16,14 +16,13 @@ from flower.core.status import Status
 from flower.database.store import Store
 from flower.web.keys import STORE
 from flower.web.pages.fields import Box, box_of
-from flower.web.pages.rendering import show
-from flower.web.pages.words import in_path
+from flower.web.rendering import show
 from flower.web.requests import query
+from flower.web.words import in_path
 
 routes = web.RouteTableDef()
 
-_REASON: Final = Box("reason", "text", "text", "Reason", hint="kept, and shown to whoever looks at the flow")
-_MOST_NAMED = 30
+REASON: Final = Box("reason", "text", "text", "Reason", hint="kept, and shown to whoever looks at the flow")
 
 
 class About(BaseModel, extra="forbid", frozen=True):
@@ -39,19 +38,18 @@ class About(BaseModel, extra="forbid", frozen=True):
 class Follows:
     """One consequence. *names*: of tasks."""
 
-    word: str
+    sentence: str
     names: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a verb would do. *fixed*: what is sent beside what is filled in."""
+    """What a verb would do, and what is asked before."""
 
     title: str
     button: str
     follows: Sequence[Follows] = ()
-    boxes: Sequence[Box] = (_REASON,)
-    fixed: Mapping[str, Json] = field(default_factory=dict)
+    boxes: Sequence[Box] = (REASON,)
 
 
 _OfFlow: TypeAlias = Callable[[Flow], Asked]
@@ -91,7 +89,7 @@ def _priority(flow: Flow) -> Asked:
         limits={"min": "-20", "max": "19", "step": "1"},
     )
     follows = [Follows("It counts at once for all of its tasks that have not ended.")]
-    return Asked("How urgent is this flow?", "Set the priority", follows, [box, _REASON])
+    return Asked("How urgent is this flow?", "Set the priority", follows, [box, REASON])
 
 
 async def _ignore(store: Store, task: Task) -> Asked:
@@ -106,7 +104,7 @@ async def _complete(store: Store, task: Task) -> Asked:
     program = (await store.workflows.programs([task.program or ""])).get(task.program or "")
     box = box_of("result", (program and program.result) or {}, label="Result")
     follows = [Follows("Whatever depends on it gets this result, and its function is not run.")]
-    return Asked(f"Hand in the result of {task.name}", "Hand in", follows, [box, _REASON])
+    return Asked(f"Hand in the result of {task.name}", "Hand in", follows, [box, REASON])
 
 
 async def _retry(_store: Store, task: Task) -> Asked:
@@ -136,11 +134,11 @@ async def rerun(request: web.Request) -> web.Response:
         what=what,
         definition=about.definition,
         plan=plan,
-        reused=[f"{item['name']} ({duration(item['ageSeconds'])} old)" for item in plan["reused"][:_MOST_NAMED]],
-        most=_MOST_NAMED,
+        runs=[f"{item['name']} ({item['was']})" for item in plan["run"]],
+        reused=[f"{item['name']} ({duration(item['ageSeconds'])} old)" for item in plan["reused"]],
         send=f"/api/flows/{in_path(flow.flow_id)}/rerun",
         fixed={**options, "ifUnchanged": plan["version"], **({"cancelRunning": True} if plan.get("running") else {})},
-        boxes=[_REASON],
+        boxes=[REASON],
     )
 
 

@@ -24,7 +24,7 @@ class Box:
     """
 
     key: str
-    kind: Literal["text", "area", "number", "choice", "password", "date", "moment"]
+    kind: Literal["text", "area", "number", "choice", "password", "date", "datetime-local"]
     type: Literal["text", "number", "boolean", "json", "moment"]
     label: str
     within: str = ""

@@ -12,9 +12,9 @@ from pydantic import BeforeValidator, Field
 from flower.core.model import Flow
 from flower.core.status import Status, Why
 from flower.web.api.flows import FlowsQuery
+from flower.web.drawing.marks import Mark, mark_of
 from flower.web.keys import STORE
-from flower.web.pages.marks import Mark, mark_of
-from flower.web.pages.rendering import show
+from flower.web.rendering import EVERYTHING, show
 from flower.web.requests import moment, query
 
 routes = web.RouteTableDef()
@@ -48,12 +48,17 @@ class Looked(FlowsQuery, extra="forbid", frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One flow. *bar*: how long it took or has taken, 0 to 100, of the longest on the page."""
+    """One flow. *bar*: how long it took or has taken, 0 to 100, of the longest on the page.
+
+    *ended*: how many of its *tasks*.
+    """
 
     flow: Flow
     mark: Mark
     seconds: float
     bar: int
+    ended: int
+    tasks: int
 
 
 def wanted_of(looked: Looked, now: datetime) -> dict[str, Any]:
@@ -68,7 +73,12 @@ def rows_of(flows: tuple[Flow, ...], now: datetime) -> list[Row]:
     """Return *flows* as they are shown."""
     seconds = [max(0.0, ((flow.finished_at or now) - flow.registered_at).total_seconds()) if flow.registered_at else 0.0 for flow in flows]
     longest = max(seconds, default=0.0) or 1.0
-    return [Row(flow, mark_of(flow), took, round(100 * took / longest)) for flow, took in zip(flows, seconds, strict=True)]
+    return [_row(flow, took, round(100 * took / longest)) for flow, took in zip(flows, seconds, strict=True)]
+
+
+def _row(flow: Flow, seconds: float, bar: int) -> Row:
+    ended = flow.counts[Status.FINISH.word] + flow.counts[Status.IGNORE.word]
+    return Row(flow, mark_of(flow), seconds, bar, ended, sum(flow.counts.values()))
 
 
 @routes.get("/flows")
@@ -87,5 +97,5 @@ async def page(request: web.Request) -> web.Response:
         is_first=looked.after is None,
         statuses=_STATUSES,
         within=_WITHIN_WORDS,
-        watch="",
+        watch=EVERYTHING,
     )

@@ -14,9 +14,10 @@ from flower.core.errors import FieldError, Invalid, UsageError
 from flower.core.quantities import counted
 from flower.database.store import Store
 from flower.web.keys import STORE
+from flower.web.pages.ask import REASON
 from flower.web.pages.flows import Looked, wanted_of
-from flower.web.pages.rendering import show
-from flower.web.requests import queries
+from flower.web.rendering import show
+from flower.web.requests import query
 
 routes = web.RouteTableDef()
 
@@ -45,7 +46,7 @@ class Planned:
 @routes.get("/ask/many/{verb:rerun|cancel}")
 async def many(request: web.Request) -> web.Response:
     """Show what a verb would do to many flows."""
-    chosen, verb, store = queries(request, Chosen), request.match_info["verb"], request.app[STORE]
+    chosen, verb, store = query(request, Chosen), request.match_info["verb"], request.app[STORE]
     found, are_more = await _flows(store, chosen)
     planned = [await _plan(store, verb, flow_id) for flow_id in found[:PLANNED]]
     return show(
@@ -55,6 +56,7 @@ async def many(request: web.Request) -> web.Response:
         planned=[*planned, *(Planned(flow_id) for flow_id in found[PLANNED:])],
         planned_of=len(planned),
         are_more=are_more,
+        boxes=[REASON],
     )
 
 

@@ -11,13 +11,14 @@ from flower.web.api.overview import standing
 from flower.web.drawing.charts import bars
 from flower.web.keys import STORE
 from flower.web.pages.flows import rows_of
-from flower.web.pages.rendering import show
+from flower.web.rendering import EVERYTHING, show
 from flower.web.requests import NoQuery, query
 
 routes = web.RouteTableDef()
 
 _MOST_APPROVALS = 10
 _MOST_RUNNING = 10
+_MOST_TABLES = 3
 _GATES: Final = {
     "dependencies": "for other tasks",
     "time": "for their time",
@@ -45,10 +46,11 @@ async def page(request: web.Request) -> web.Response:
         running=rows_of(running.items, now),
         standing=found,
         gates=[(words, found.counts.gates[gate]) for gate, words in _GATES.items() if found.counts.gates[gate].value],
+        largest=list(found.sizes.tables.items())[:_MOST_TABLES],
         slots=sum(worker.slots for worker in found.workers),
         charts=(
             ("finished", "Tasks finished in the last hour", bars([(minute.at, minute.counted.finished) for minute in found.minutes])),
             ("failed", "Tasks failed in the last hour", bars([(minute.at, minute.counted.failed) for minute in found.minutes])),
         ),
-        watch="",
+        watch=EVERYTHING,
     )

@@ -7,7 +7,7 @@ from aiohttp import web
 from flower.core.errors import RequestRefused
 from flower.web.auth import SESSION_SECONDS, SIGN_IN, SIGN_OUT, Session
 from flower.web.keys import SESSION
-from flower.web.pages.rendering import show
+from flower.web.rendering import show
 from flower.web.requests import form
 
 routes = web.RouteTableDef()

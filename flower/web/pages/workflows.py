@@ -10,28 +10,27 @@ from typing import Any, Final, Literal
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from flower.core.figures import History, PastFlow
+from flower.core.figures import History
 from flower.core.model import Json, Program, Step, Workflow
 from flower.core.picture import Edge, Node, Picture
-from flower.core.quantities import duration
 from flower.core.revisions import difference
 from flower.core.steps import number
 from flower.database.store.workflows import Workflows
 from flower.web.api.history import HIGHEST
 from flower.web.drawing import graph
+from flower.web.drawing.charts import Square, strip
 from flower.web.keys import STORE
 from flower.web.pages.fields import Box, box_of, boxes_of
-from flower.web.pages.marks import mark
-from flower.web.pages.rendering import show
-from flower.web.pages.words import address
+from flower.web.rendering import EVERYTHING, show
 from flower.web.requests import query, tail
+from flower.web.words import address
 
 routes = web.RouteTableDef()
 
 _PREFIX = "/workflows/"
 _ORDER: Final = (
     Box("priority", "number", "number", "Priority", hint="-20 to 19; lower is more urgent", limits={"min": "-20", "max": "19", "step": "1"}),
-    Box("runAt", "moment", "moment", "Not before", hint="in your time zone; empty: at once"),
+    Box("runAt", "datetime-local", "moment", "Not before", hint="in your time zone; empty: at once"),
     Box("idempotencyKey", "text", "text", "Idempotency key", hint="the same key starts one flow, however often it is sent"),
 )
 
@@ -44,16 +43,6 @@ _REVISIONS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Square:
-    """One of the latest flows of a workflow, in its strip. *told*: its status in words."""
-
-    x: int
-    kind: str
-    flow_id: str
-    told: str
-
-
-@dataclass(frozen=True, slots=True)
 class Went:
     """How the latest flows of one workflow went. Durations in seconds, *success* in percent, None where nothing is known."""
 
@@ -62,7 +51,6 @@ class Went:
     p50: float | None
     p95: float | None
     success: float | None
-    looked_at: int
 
 
 class Names(BaseModel, extra="forbid", frozen=True):
@@ -77,26 +65,18 @@ async def workflows(request: web.Request) -> web.Response:
     after, store = query(request, Names).after, request.app[STORE].workflows
     names = sorted(name for name in await store.names() if after is None or name > after)
     went = [_went(history) for history in await store.histories(names[:_MOST])]
-    return show(request, "workflows.html", workflows=went, next=names[_MOST - 1] if len(names) > _MOST else None, after=after, watch="")
+    return show(request, "workflows.html", workflows=went, next=names[_MOST - 1] if len(names) > _MOST else None, after=after, watch=EVERYTHING)
 
 
 def _went(history: History) -> Went:
-    shown = history.flows[-_STRIP:]
     success = None if history.success_rate is None else 100 * history.success_rate
     return Went(
         history.workflow,
-        [_square(place, flow) for place, flow in enumerate(shown)],
+        strip(history.flows[-_STRIP:]),
         history.percentile(0.5),
         history.percentile(0.95),
         success,
-        len(history.flows),
     )
-
-
-def _square(place: int, flow: PastFlow) -> Square:
-    found = mark(flow.status.word, flow.outcome)
-    took = "" if flow.seconds is None else f", {duration(flow.seconds)}"
-    return Square(place * 10, found.kind, flow.flow_id, f"{found.word}{took}")
 
 
 class Part(BaseModel, extra="forbid", frozen=True):
@@ -114,7 +94,7 @@ async def workflow(request: web.Request) -> web.Response:
     found = await store.get(tail(request, _PREFIX))
     filled = await _FILLED[part.show](store, found, part)
     (history,) = await store.histories([found.workflow])
-    return show(request, "workflow.html", workflow=found, part=part, went=_went(history), watch="", **filled)
+    return show(request, "workflow.html", workflow=found, part=part, went=_went(history), watch=EVERYTHING, **filled)
 
 
 async def _steps(store: Workflows, found: Workflow, part: Part) -> dict[str, Any]:
@@ -124,7 +104,7 @@ async def _steps(store: Workflows, found: Workflow, part: Part) -> dict[str, Any
 
 
 def _picture(steps: Sequence[Step]) -> Picture:
-    nodes = tuple(Node(number(step.seq), step.seq, step.name, step.program, 0, "", None, 0) for step in steps)
+    nodes = tuple(Node(number(step.seq), step.seq, step.name, step.program, 0, None, None, 0) for step in steps)
     before = (None, *(step.seq for step in steps))
     parents = [(one,) if step.depends_on is None and one is not None else step.depends_on or () for step, one in zip(steps, before, strict=False)]
     known = {step.seq for step in steps}

@@ -74,7 +74,6 @@ function put(fresh) {
   tellAll(fresh);
   morph(document.querySelector("header.top nav"), fresh.querySelector("header.top nav"));
   morph(document.getElementById("main"), fresh.getElementById("main"));
-  tellAll();
   const after = document.querySelector("[data-follow]");
   if (after && (atEnd || after !== logs)) after.scrollTop = after.scrollHeight;
   count();
@@ -199,7 +198,7 @@ async function ask(address) {
   dialog.replaceChildren(...fresh.getElementById("main").childNodes);
   tellAll(dialog);
   if (!dialog.open) dialog.showModal();
-  (dialog.querySelector("[autofocus]") ?? dialog.querySelector("input:not([type=hidden]), textarea, select, button"))?.focus();
+  dialog.querySelector("input:not([type=hidden]), textarea, select, button")?.focus();
 }
 document.addEventListener("click", (event) => { if (event.target.closest("[data-close]") && dialog.open) { event.preventDefault(); dialog.close(); } });
 
@@ -239,10 +238,10 @@ function filled(form) {
   const value = {}, errors = [];
   for (const field of form.querySelectorAll("[data-key]")) {
     const { key, type, path } = field.dataset, text = field.value;
-    if (field.type === "checkbox" ? !field.checked : text === "") continue;
+    if (text === "") continue;
     let given = text;
     if (type === "number") given = Number(text);
-    if (type === "boolean") given = field.type === "checkbox" || text === "true";
+    if (type === "boolean") given = text === "true";
     if (type === "moment") given = new Date(text).toISOString();
     if (type === "json") try { given = JSON.parse(text); } catch (error) { errors.push({ path, message: `is no JSON: ${error.message}` }); continue; }
     const into = field.dataset.in ? value[field.dataset.in] ??= {} : value;
@@ -268,7 +267,6 @@ async function send(form) {
     if (!ok) return wrong(form, answer.errors ?? [], answer.detail ?? answer.description);
     if (dialog.open) dialog.close();
     if (answer.taskFlowId) location.assign(`/flows/${encodeURIComponent(answer.taskFlowId)}`);
-    else if (form.dataset.then) location.assign(form.dataset.then);
     else look();
   } catch { wrong(form, [], "Flower did not answer; it is not known whether this was done."); }
   finally { button.disabled = false; }

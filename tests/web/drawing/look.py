@@ -7,7 +7,7 @@ from pathlib import Path
 import jinja2
 
 import flower.web
-from flower.web.pages.words import FILTERS
+from flower.web.words import FILTERS
 
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(flower.web.__file__).parent / "templates"),

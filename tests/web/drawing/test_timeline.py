@@ -150,7 +150,7 @@ def test_the_table_says_how_each_task_is_in_words() -> None:
     shown = lines(made, selected=Decimal(2))
     table = ET.fromstring(render("_tasks.html", shown))
 
-    assert [(line.id, line.symbol, line.word, line.took) for line in shown] == [
+    assert [(line.id, line.mark.symbol, line.mark.word, line.took) for line in shown] == [
         ("task-1", "✓", "finish", "20.0 s"),
         ("task-2", "✕", "failed", "30.0 s"),
         ("task-3", "▶", "running", ""),

@@ -1,10 +1,10 @@
-"""How a value looks on a page: the filters of the templates. Pure; whatever is no markup of ours is escaped."""
+"""How a value looks on a page: the filters of the templates. Whatever is no markup of ours is escaped."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -25,34 +25,29 @@ _LONGEST_JSON = 100_000
 _MOST_LINES, _LONGEST_BEGINNING = 3, 300
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:[+-]\d\d:\d\d|Z)")
 _ISO_APART = re.compile(f"({_ISO.pattern})")
-_MOMENT = Markup('<time datetime="{}" title="{} UTC" data-shown="{}">{} UTC</time>')
+_MOMENT = Markup('<time datetime="{}" title="{} UTC" data-shown="{}">{}</time>')
 
 
 def when(moment: datetime | None) -> Markup:
     """Return *moment* as the browser shows it in the reader's own zone; without a script in UTC. Nothing for None."""
-    return _moment(moment, "clock", "%Y-%m-%d %H:%M:%S")
+    return _moment(moment, "clock")
 
 
 def ago(moment: datetime | None) -> Markup:
     """Return how long *moment* is ago, which the browser keeps counting; without a script the moment itself."""
-    return _moment(moment, "ago", "%Y-%m-%d %H:%M:%S")
+    return _moment(moment, "ago")
 
 
 def since(moment: datetime | None) -> Markup:
     """Return how long it is since *moment* as a duration that the browser keeps counting."""
-    if moment is None:
-        return Markup()
-    took = between(moment, datetime.now(UTC))
-    return Markup('<time datetime="{}" title="since {} UTC" data-shown="since">{}</time>').format(
-        shapes.moment(moment), moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"), took
-    )
+    return _moment(moment, "since", between(moment, datetime.now(UTC)))
 
 
-def _moment(moment: datetime | None, shown: str, form: str) -> Markup:
+def _moment(moment: datetime | None, shown: str, text: str | None = None) -> Markup:
     if moment is None:
         return Markup()
-    text = moment.astimezone(UTC).strftime(form)
-    return _MOMENT.format(shapes.moment(moment), text, shown, text)
+    utc = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return _MOMENT.format(shapes.moment(moment), utc, shown, text or f"{utc} UTC")
 
 
 def told(sentence: str) -> Markup:
@@ -67,10 +62,11 @@ def json_text(value: Json) -> str:
     return plain(text if len(text) <= _LONGEST_JSON else f"{text[:_LONGEST_JSON]}…")
 
 
-def first_lines(text: str) -> str:
-    """Return the beginning of *text*, of a few lines at most."""
-    shown = "\n".join(text.splitlines()[:_MOST_LINES])[:_LONGEST_BEGINNING]
-    return shown if len(shown) == len(text) else f"{shown}…"
+def beginning(text: str) -> str:
+    """Return the beginning of *text*, of a few lines at most, secrets masked."""
+    whole = str(mask(text))
+    shown = "\n".join(whole.splitlines()[:_MOST_LINES])[:_LONGEST_BEGINNING]
+    return plain(shown if len(shown) == len(whole) else f"{shown}…")
 
 
 def plain(text: object) -> str:
@@ -93,10 +89,10 @@ def address(text: str) -> str:
     return quote(text, safe="/")
 
 
-def asked(values: dict[str, Any]) -> str:
-    """Return *values* as a query, without those that are empty."""
-    given = {name: number(value) if isinstance(value, Decimal) else value for name, value in values.items() if value not in {None, ""}}
-    return "?" + urlencode(given)
+def link(query: Mapping[str, Any], **changes: Any) -> str:
+    """Return a link to the same page with *query*, changed; what is empty is left out."""
+    given = {name: number(value) if isinstance(value, Decimal) else value for name, value in {**query, **changes}.items()}
+    return "?" + urlencode({name: value for name, value in given.items() if value not in {None, ""}})
 
 
 def many(count: int) -> str:
@@ -114,19 +110,18 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "ago": ago,
     "since": since,
     "told": told,
-    "masked": mask,
-    "first_lines": first_lines,
+    "beginning": beginning,
     "json": json_text,
-    "tojson_text": json.dumps,
+    "as_json": json.dumps,
     "plain": plain,
     "short_id": short_id,
     "in_path": in_path,
     "address": address,
-    "asked": asked,
+    "link": link,
     "many": many,
     "count": count,
     "counted": counted,
     "size": size,
     "duration": duration,
-    "seq": number,
+    "number": number,
 }
