@@ -16,7 +16,7 @@ from flower.cli.times import local
 from flower.core import shapes
 from flower.core.escape import escape
 from flower.core.masks import mask
-from flower.core.model import Deed, Flow, Json, LogLine, Task
+from flower.core.model import Deed, Flow, Given, Json, LogLine, Task
 from flower.core.quantities import between
 from flower.core.status import Status, status_word
 from flower.core.steps import commands, failing_of, number
@@ -29,23 +29,32 @@ _FLEXIBLE = ("task", "program", "parameters", "result")
 def show(flow: FlowReference, *, database: Database = None, as_json: AsJson = False) -> None:
     """Show a flow: what failed and why, then all tasks."""
 
-    async def find() -> tuple[Flow, tuple[Task, ...], tuple[LogLine, ...], tuple[Deed, ...]]:
+    async def find() -> tuple[Flow, tuple[Task, ...], tuple[LogLine, ...], tuple[Deed, ...], Given]:
         async with opened(database) as store:
             flow_id = await store.flows.find(flow)
             tasks = await store.flows.tasks(flow_id)
-            return await store.flows.get(flow_id), tasks, await store.logs.before_failure(tasks), await store.verbs.done(flow_id)
+            said, deeds = await store.logs.before_failure(tasks), await store.verbs.done(flow_id)
+            return await store.flows.get(flow_id), tasks, said, deeds, await store.flows.given(flow_id)
 
-    found, tasks, said, deeds = run(find())
-    print_flow(found, tasks, said, deeds, as_json=as_json)
+    found, tasks, said, deeds, given = run(find())
+    print_flow(found, tasks, said, deeds, given, as_json=as_json)
 
 
-def print_flow(flow: Flow, tasks: Sequence[Task], said: Sequence[LogLine] = (), deeds: Sequence[Deed] = (), *, as_json: bool) -> None:
+def print_flow(
+    flow: Flow,
+    tasks: Sequence[Task],
+    said: Sequence[LogLine] = (),
+    deeds: Sequence[Deed] = (),
+    given: Given = Given(None, None),  # noqa: B008 - frozen
+    *,
+    as_json: bool,
+) -> None:
     """Print *flow* for people, or as `GET /api/flows/{flowId}` answers it.
 
     *said*: the last lines of the failing task. *deeds*: what people did to the flow.
     """
     if as_json:
-        print_json(shapes.flow_with_tasks(flow, tasks, said))
+        print_json(shapes.flow_with_tasks(flow, tasks, said, given))
         return
     failing = failing_of(tasks)
     typer.echo(f"flow {escape(flow.flow_id)} of workflow {escape(flow.workflow)}: {status_of(flow)}{_when(flow)}{_revision(flow)}")

@@ -41,7 +41,7 @@ async def wait_for_end(found: Place, store: Store, flow_id: str, *, as_json: boo
     except asyncio.CancelledError:
         say(f"\nWe wait no longer; the flow goes on: python -m flower show {flow_id}")
         raise
-    print_flow(flow, tasks, said, as_json=as_json)
+    print_flow(flow, tasks, said, given=await store.flows.given(flow_id), as_json=as_json)
     return exit_status(flow, tasks)
 
 

@@ -186,7 +186,7 @@ class Flow:
 
     *revision* of its workflow, None if a hand wrote its rows. *outcome*: of its tasks that are suspended, the word of one.
     *status* is derived: suspend if a task is suspended, else running, else wait, else finish; ignore if it was cancelled.
-    *stalled*: all that is left waits on a suspended task.
+    *stalled*: all that is left waits on a suspended task; *stopped_at*: since when.
     """
 
     flow_id: str
@@ -201,11 +201,20 @@ class Flow:
     revision: int | None = None
     suspended: Suspension | None = None
     outcome: str | None = None
+    stopped_at: datetime | None = None
 
     @property
     def is_over(self) -> bool:
         """Whether nothing in it goes on by itself."""
         return self.stalled or self.status in {Status.FINISH, Status.IGNORE}
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a flow was started with, and what it has resulted in so far; None: nothing."""
+
+    parameters: Json
+    result: Json
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,3 +159,15 @@ class Attempt:
     error: Json
     result: Json
     worker: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A task that waits for an answer of a person, and what it asks."""
+
+    flow_id: str
+    seq: Decimal
+    name: str
+    workflow: str
+    question: str
+    since: datetime | None

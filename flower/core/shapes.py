@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from flower.core.masks import mask
-from flower.core.model import Deed, Flow, Incident, Json, LogLine, Page, Registered, Step, Task, Waiting, Workflow
+from flower.core.model import Deed, Flow, Given, Incident, Json, LogLine, Page, Registered, Step, Task, Waiting, Workflow
 from flower.core.picture import Attempt
+from flower.core.revisions import shown_takes
 from flower.core.status import status_word
 from flower.core.steps import commands, failing_of
 
 _LARGEST_EXPONENT = 308
+_NOTHING = Given(None, None)
 
 
 def registered(workflow: str, value: Registered) -> Json:
@@ -42,6 +44,7 @@ def flow(value: Flow) -> Json:
         "priority": number(value.priority),
         "registeredAt": moment(value.registered_at),
         "finishedAt": moment(value.finished_at),
+        "stoppedAt": moment(value.stopped_at),
         "counts": dict(value.counts),
         "failing": None if value.failing is None else {"name": value.failing},
         "revision": value.revision,
@@ -49,11 +52,15 @@ def flow(value: Flow) -> Json:
     }
 
 
-def flow_with_tasks(value: Flow, tasks: Sequence[Task], said: Sequence[LogLine] = ()) -> Json:
-    """Return *value* with all of it; the task that failed comes first, whole, with the last lines that it *said* and what a person may do."""
+def flow_with_tasks(value: Flow, tasks: Sequence[Task], said: Sequence[LogLine] = (), given: Given = _NOTHING) -> Json:
+    """Return *value* with all of it, and what was *given* to it and came of it.
+
+    The task that failed comes first, whole, with the last lines that it *said* and what a person may do.
+    """
     failing = failing_of(tasks)
     shown = failing and {**task(failing), "said": [log_line(line) for line in said], "commands": commands(failing)}
-    return {**flow(value), "failing": shown, "tasks": [task(item) for item in tasks]}
+    whole = {"parameters": mask(given.parameters), "result": mask(given.result)}
+    return {**flow(value), **whole, "failing": shown, "tasks": [task(item) for item in tasks]}
 
 
 def task(value: Task) -> Json:
@@ -115,7 +122,13 @@ def waiting(value: Waiting) -> Json:
 
 def workflow(value: Workflow) -> Json:
     """Return *value* with its steps, as `PUT /api/workflows/{workflow}` takes it."""
-    whole = {"workflow": value.workflow, "revision": value.revision, "parameters": value.takes, "result": value.result, "timeout": value.timeout}
+    whole = {
+        "workflow": value.workflow,
+        "revision": value.revision,
+        "parameters": shown_takes(value.takes),
+        "result": value.result,
+        "timeout": value.timeout,
+    }
     return {**whole, "steps": [step(item) for item in value.steps]}
 
 

@@ -52,6 +52,7 @@ _FLOW = {
     "priority": _NUMBER,
     "registeredAt": _TIME,
     "finishedAt": _TIME,
+    "stoppedAt": _TIME | {"description": "since when all that is left waits on a suspended task"},
     "counts": {"type": "object", "additionalProperties": _WHOLE, "description": "how many tasks by status"},
     "suspended": {"anyOf": [_object(at=_TIME, reason=_TEXT_OR_NULL), {"type": "null"}], "description": "by a person: nothing new of it starts"},
     "revision": {"type": ["integer", "null"], "description": "of the workflow, when the flow was registered; null: a hand wrote its rows"},
@@ -91,7 +92,13 @@ SCHEMAS: dict[str, Json] = {
     "Failed": _object(status={"const": "failed"}, taskId=TEXT, description=TEXT, errors=_ERRORS),
     "Problem": _object(type=TEXT, title=TEXT, status=_WHOLE, detail=TEXT, errors=_ERRORS),
     "Flow": _object(**_FLOW, failing={"anyOf": [_object(name=TEXT), {"type": "null"}]}),
-    "FlowWithTasks": _object(**_FLOW, failing={"anyOf": [ref("Failing"), {"type": "null"}]}, tasks=_array(ref("Task"))),
+    "FlowWithTasks": _object(
+        **_FLOW,
+        parameters=_ANYTHING | {"description": "what it was started with"},
+        result=_ANYTHING | {"description": "what it has resulted in so far"},
+        failing={"anyOf": [ref("Failing"), {"type": "null"}]},
+        tasks=_array(ref("Task")),
+    ),
     "Task": _object(**_TASK),
     "Failing": _object(
         **_TASK,

@@ -16,21 +16,22 @@ CREATE OR REPLACE VIEW flower_tasks AS
     FROM kr_task_stat t CROSS JOIN LATERAL (SELECT coalesce(t.options -> 'attempts', (SELECT p.options -> 'attempts' FROM kr_program p WHERE p.program = t.program)) AS attempts) o;
 
 -- status: suspend if a task is suspended, else running, else wait, else finish; ignore if it was cancelled.
--- stalled: all that is left waits on a suspended task.
+-- stalled: all that is left waits on a suspended task; stopped_at: since when.
 CREATE OR REPLACE VIEW flower_flows AS
     SELECT f.task_flow_id AS flow_id, f.task_id AS workflow,
         CASE WHEN s.suspended > 0 THEN 'suspend' WHEN s.running > 0 THEN 'running' WHEN s.open > 0 THEN 'wait' WHEN s.cancelled > 0 THEN 'ignore' ELSE 'finish' END AS status,
         s.suspended > 0 AND s.running = 0 AND s.open = s.blocked AS stalled,
         s.outcome, f.task_priority AS priority, f.registered_ts AS registered_at,
         CASE WHEN s.suspended + s.running + s.open = 0 THEN s.finished_ts END AS finished_at,
-        s.open AS waiting, s.running, s.suspended, s.finished, s.ignored, s.failing_seq, s.failing, f.revision, z.paused_ts AS suspended_at, z.reason AS suspended_reason
+        s.open AS waiting, s.running, s.suspended, s.finished, s.ignored, s.failing_seq, s.failing, f.revision, z.paused_ts AS suspended_at, z.reason AS suspended_reason,
+        CASE WHEN s.suspended > 0 AND s.running = 0 AND s.open = s.blocked THEN s.stopped_ts END AS stopped_at
     FROM kr_flow_stat f LEFT JOIN ms_pause z ON z.task_id = f.task_flow_id CROSS JOIN LATERAL (
         SELECT count(*) FILTER (WHERE t.exec_status NOT IN (1, 2, 3, 9)) AS open,
             count(*) FILTER (WHERE t.exec_status = 0 AND t.gate = 'dependencies') AS blocked,
             count(*) FILTER (WHERE t.exec_status = 1) AS running, count(*) FILTER (WHERE t.exec_status = 2) AS suspended,
             count(*) FILTER (WHERE t.exec_status = 3) AS finished, count(*) FILTER (WHERE t.exec_status = 9) AS ignored,
             count(*) FILTER (WHERE t.exec_status = 9 AND t.outcome = 'cancelled') AS cancelled,
-            max(t.finished_ts) AS finished_ts,
+            max(t.finished_ts) AS finished_ts, max(t.suspended_ts) FILTER (WHERE t.exec_status = 2) AS stopped_ts,
             min(t.outcome) FILTER (WHERE t.exec_status = 2) AS outcome,
             min(t.task_exec_seq) FILTER (WHERE t.exec_status = 2 AND t.outcome IN ('failed', 'poison', 'invalid')) AS failing_seq,
             (array_agg(coalesce(t.name, t.program, t.task_seq::text)::text ORDER BY t.task_exec_seq)

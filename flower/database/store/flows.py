@@ -14,7 +14,7 @@ from uuid import uuid4
 import asyncpg
 
 from flower.core.errors import AmbiguousFlow, FieldError, FlowerError, Invalid, KeyReused, UnknownFlow
-from flower.core.model import Flow, Json, NotBegun, Order, Page, Registered, Task, Waiting
+from flower.core.model import Flow, Given, Json, NotBegun, Order, Page, Registered, Task, Waiting
 from flower.core.status import words
 from flower.core.strict import is_clean
 from flower.core.waiting import sentences
@@ -92,6 +92,11 @@ class Flows:
     async def result(self, flow_id: str) -> Json:
         """Return what a flow has resulted in so far; None if its workflow says nothing of that."""
         return json_of(await self._pool.fetchval(query("flow_result"), flow_id))
+
+    async def given(self, flow_id: str) -> Given:
+        """Return what a flow was started with, and what it has resulted in so far."""
+        row = await self._pool.fetchrow(query("flow_given"), flow_id)
+        return Given(None, None) if row is None else Given(json_of(row["parameters"]), json_of(row["result"]))
 
     async def tasks(self, flow_id: str) -> tuple[Task, ...]:
         """Return all tasks of a flow in order of their seq; none if there is no such flow."""

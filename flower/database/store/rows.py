@@ -39,6 +39,7 @@ def flow_of(row: asyncpg.Record) -> Flow:
         failing=row["failing"],
         revision=row["revision"],
         outcome=row["outcome"],
+        stopped_at=row["stopped_at"],
         suspended=None if row["suspended_at"] is None else Suspension(row["suspended_at"], row["suspended_reason"]),
     )
 

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from flower.core.errors import UnknownTask
 from flower.core.model import Task
-from flower.core.picture import Attempt, Past, Rows
+from flower.core.picture import Approval, Attempt, Past, Rows
 from flower.core.status import FAULTS, Status, Why, words
 from flower.core.steps import seq_of
 from flower.database.pool import Pool
@@ -66,6 +66,11 @@ class Tasks:
         found = await self._pool.fetch(query("rows"), flow_id, after, limit + 1, number, outcome, begin)
         items = tuple(row_of(row) for row in found[:limit])
         return Rows(items, items[-1].seq if len(found) > limit else None)
+
+    async def approvals(self, flow_ids: Sequence[str]) -> tuple[Approval, ...]:
+        """Return the tasks of these flows that wait for an answer of a person, the latest first."""
+        rows = await self._pool.fetch(query("approvals"), list(flow_ids))
+        return tuple(Approval(row["flow_id"], row["seq"], row["name"], row["workflow"], row["question"] or "", row["since"]) for row in rows)
 
     async def pasts(self, flow_id: str, seqs: Sequence[Decimal]) -> tuple[Past, ...]:
         """Return what was before the current attempts of the tasks *seqs*, in no order."""

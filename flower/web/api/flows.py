@@ -56,7 +56,7 @@ async def flow(request: web.Request) -> web.Response:
     query(request, NoQuery)
     store, flow_id = request.app[STORE], part(request, "flowId")
     found, tasks = await store.flows.get(flow_id), await store.flows.tasks(flow_id)
-    return answer(shapes.flow_with_tasks(found, tasks, await store.logs.before_failure(tasks)))
+    return answer(shapes.flow_with_tasks(found, tasks, await store.logs.before_failure(tasks), await store.flows.given(flow_id)))
 
 
 @routes.get("/api/flows/{flowId}/tasks/{step}")

@@ -124,9 +124,11 @@ async def define(request: web.Request) -> web.Response:
     if twice:
         raise Invalid([FieldError("steps", f"two steps have the seq {_decimal(twice[0])}")])
     hidden = [number for number, item in enumerate(written.steps) if is_masked(item.parameters)]
-    if hidden:
+    places = [f"steps[{number}].parameters" for number in hidden]
+    places += [f"parameters.{name}.default" for name, item in (written.parameters or {}).items() if is_masked({name: item.default})]
+    if places:
         told = f'"{HIDDEN}" stands for a secret that was hidden when it was shown: send the value, or {{"$env": "NAME"}}'
-        raise Invalid([FieldError(f"steps[{number}].parameters", told) for number in hidden])
+        raise Invalid([FieldError(place, told) for place in places])
     definition = Definition(name, tuple(item.step() for item in written.steps), _takes(written), written.result, written.timeout)
     await store.define(definition, origin="http", code=False)
     return answer(shapes.workflow(await store.get(name)))

@@ -13,6 +13,7 @@ SHARES = ("failed", "suspend", "running", "wait", "finish", "ignore")
 
 _SYMBOLS = {"finish": "✓", "failed": "✕", "suspend": "‖", "running": "▶", "wait": "○", "ignore": "⤼", "odd": "?", "step": "▢"}
 _STATES = frozenset(status.word for status in Status)
+_ENDED = frozenset({Status.SUSPEND.word, Status.IGNORE.word})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class Mark:
 def mark(status: str, outcome: str | None = None) -> Mark:
     """Return the mark of a task in *status*: its word, or whatever number a hand wrote. One that went wrong has a mark of its own."""
     kind = "failed" if status == Status.SUSPEND.word and outcome in FAULTS else status if status in _STATES else "odd"
-    return Mark(kind, _SYMBOLS[kind], outcome or status)
+    # What waits may have failed before: that is told of its attempts.
+    return Mark(kind, _SYMBOLS[kind], outcome or status if status in _ENDED else status)
 
 
 def mark_of(flow: Flow) -> Mark:

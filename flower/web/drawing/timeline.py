@@ -55,6 +55,14 @@ _WORDS = {
 }
 
 
+_LEGEND = (
+    *((kind.value, words) for kind, words in _WORDS.items() if kind != Kind.RUNNING),
+    ("running", "runs"),
+    ("running finish", "ran, and finished"),
+    ("running failed", "ran, and failed"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """What a task did from *start* to *end*."""
@@ -129,7 +137,7 @@ class Timeline:
     zooms: tuple[Link, ...]
     earlier: Link
     later: Link
-    legend: tuple[tuple[str, str], ...] = tuple((kind.value, words) for kind, words in _WORDS.items())
+    legend: tuple[tuple[str, str], ...] = _LEGEND
 
 
 @dataclass(frozen=True, slots=True)

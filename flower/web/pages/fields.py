@@ -11,7 +11,7 @@ from typing import Final, Literal
 from flower.core.masks import is_secret, mask
 from flower.core.model import Json
 
-_LONGEST_LINE = 80
+_LONGEST_LINE, _MOST_ROWS = 80, 16
 _KINDS: Final[Mapping[str, Literal["text", "number", "yesno"]]] = {"string": "text", "integer": "number", "number": "number", "boolean": "yesno"}
 
 
@@ -34,6 +34,11 @@ class Box:
     choices: Sequence[tuple[str, str]] = ()
     limits: Mapping[str, str] | None = None
     spread: bool = False
+
+    @property
+    def rows(self) -> int:
+        """How many lines are seen of an area."""
+        return min(max(3, self.value.count("\n") + 1), _MOST_ROWS)
 
     @property
     def path(self) -> str:

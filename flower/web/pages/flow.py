@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from aiohttp import web
 from pydantic import BaseModel, Field
 
+from flower.core.errors import UnknownFlow
 from flower.core.model import Flow
 from flower.core.picture import Rows
 from flower.core.quantities import between
@@ -22,6 +23,7 @@ from flower.web.keys import STORE
 from flower.web.pages.task import shown_task
 from flower.web.rendering import show
 from flower.web.requests import part, query
+from flower.web.words import in_path
 
 routes = web.RouteTableDef()
 
@@ -49,7 +51,7 @@ class View(BaseModel, extra="forbid", frozen=True):
 async def page(request: web.Request) -> web.Response:
     """Show one flow."""
     view, store, flow_id = query(request, View), request.app[STORE], part(request, "flowId")
-    flow = await store.flows.get(flow_id)
+    flow = await _flow(store, flow_id)
     chosen = view.task or await store.tasks.focus(flow_id)
     shown = None if chosen is None else await shown_task(store, flow_id, str(chosen))
     seq = None if shown is None else shown.task.seq
@@ -59,7 +61,7 @@ async def page(request: web.Request) -> web.Response:
         "flow.html",
         flow=flow,
         mark=mark_of(flow),
-        took=between(flow.registered_at, flow.finished_at),
+        took=between(flow.registered_at, flow.finished_at or flow.stopped_at),
         counts=[(word, count, mark(word, flow.outcome if word == Status.SUSPEND.word else None)) for word, count in flow.counts.items() if count],
         verbs=_flow_verbs(flow),
         view=view.view,
@@ -67,10 +69,20 @@ async def page(request: web.Request) -> web.Response:
         only=view.status,
         is_first=view.after is None and view.from_ is None,
         shown=shown,
+        given=await store.flows.given(flow_id),
         deeds=await store.verbs.done(flow_id),
         watch=flow_id,
         **filled,
     )
+
+
+async def _flow(store: Store, flow_id: str) -> Flow:
+    """Return the flow. Leads to its page if *flow_id* is only the beginning of its id, or `last`; raises UnknownFlow."""
+    try:
+        return await store.flows.get(flow_id)
+    except UnknownFlow:
+        found = await store.flows.find(flow_id)
+    raise web.HTTPSeeOther(f"/flows/{in_path(found)}")
 
 
 def _flow_verbs(flow: Flow) -> Sequence[tuple[str, str]]:

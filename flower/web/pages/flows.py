@@ -48,14 +48,15 @@ class Looked(FlowsQuery, extra="forbid", frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One flow. *bar*: how long it took or has taken, 0 to 100, of the longest on the page.
+    """One flow. *ended_at*: when it was over, or came to a stop. *bar*: how long it took or has taken, 0 to 100, of the longest on the page.
 
-    *ended*: how many of its *tasks*.
+    *ended*: how many of its *tasks* are over.
     """
 
     flow: Flow
     mark: Mark
     seconds: float
+    ended_at: datetime | None
     bar: int
     ended: int
     tasks: int
@@ -71,14 +72,19 @@ def wanted_of(looked: Looked, now: datetime) -> dict[str, Any]:
 
 def rows_of(flows: tuple[Flow, ...], now: datetime) -> list[Row]:
     """Return *flows* as they are shown."""
-    seconds = [max(0.0, ((flow.finished_at or now) - flow.registered_at).total_seconds()) if flow.registered_at else 0.0 for flow in flows]
+    seconds = [max(0.0, ((_ended_at(flow) or now) - flow.registered_at).total_seconds()) if flow.registered_at else 0.0 for flow in flows]
     longest = max(seconds, default=0.0) or 1.0
     return [_row(flow, took, round(100 * took / longest)) for flow, took in zip(flows, seconds, strict=True)]
 
 
+def _ended_at(flow: Flow) -> datetime | None:
+    # One that stands still takes no longer, however long nobody looks at it.
+    return flow.finished_at or flow.stopped_at
+
+
 def _row(flow: Flow, seconds: float, bar: int) -> Row:
     ended = flow.counts[Status.FINISH.word] + flow.counts[Status.IGNORE.word]
-    return Row(flow, mark_of(flow), seconds, bar, ended, sum(flow.counts.values()))
+    return Row(flow, mark_of(flow), seconds, _ended_at(flow), bar, ended, sum(flow.counts.values()))
 
 
 @routes.get("/flows")

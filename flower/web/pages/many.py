@@ -11,6 +11,7 @@ from aiohttp import web
 from pydantic import Field
 
 from flower.core.errors import FieldError, Invalid, UsageError
+from flower.core.model import Flow
 from flower.core.quantities import counted
 from flower.database.store import Store
 from flower.web.keys import STORE
@@ -39,6 +40,7 @@ class Planned:
     """What would become of one flow. *refused*: why nothing would; *told* is empty where no plan was made."""
 
     flow_id: str
+    workflow: str = ""
     told: str = ""
     refused: str = ""
 
@@ -53,8 +55,10 @@ async def many(request: web.Request) -> web.Response:
         request,
         "ask_many.html",
         verb=verb,
-        planned=[*planned, *(Planned(flow_id) for flow_id in found[PLANNED:])],
-        planned_of=len(planned),
+        planned=planned,
+        unplanned=found[PLANNED:],
+        many=len(found) - sum(bool(one.refused) for one in planned),
+        refused=sum(bool(one.refused) for one in planned),
         are_more=are_more,
         boxes=[REASON],
     )
@@ -83,12 +87,21 @@ async def _flows(store: Store, chosen: Chosen) -> tuple[Sequence[str], bool]:
 
 
 async def _plan(store: Store, verb: str, flow_id: str) -> Planned:
+    flow = None
     try:
-        if verb == "rerun":
-            plan = await store.verbs.rerun(flow_id, {"dryRun": True})
-            return Planned(flow_id, f"{counted(len(plan['run']), 'task')}, from {plan['run'][0]['name']}" if plan["run"] else "nothing")
         flow = await store.flows.get(flow_id)
+        if verb == "cancel":
+            return _cancel(flow)
+        plan = await store.verbs.rerun(flow_id, {"dryRun": True})
     except UsageError as error:
-        return Planned(flow_id, refused=str(error))
-    open_ = flow.counts["wait"] + flow.counts["running"] + flow.counts["suspend"]
-    return Planned(flow_id, f"{counted(open_, 'task')} will not run" if open_ else "", "" if open_ else "it is over: nothing of it is left to cancel")
+        return Planned(flow_id, flow.workflow if flow else "", refused=str(error))
+    if plan.get("running"):
+        return Planned(flow_id, flow.workflow, refused=f"{counted(len(plan['running']), 'task')} of it at work at this moment")
+    return Planned(flow_id, flow.workflow, f"{counted(len(plan['run']), 'task')}, from {plan['run'][0]['name']}")
+
+
+def _cancel(flow: Flow) -> Planned:
+    left = flow.counts["wait"] + flow.counts["running"] + flow.counts["suspend"]
+    if not left:
+        return Planned(flow.flow_id, flow.workflow, refused="it is over: nothing of it is left to cancel")
+    return Planned(flow.flow_id, flow.workflow, f"{counted(left, 'task')} will not run")

@@ -35,14 +35,15 @@ async def page(request: web.Request) -> web.Response:
     """Show how things stand."""
     query(request, NoQuery)
     store, now, found = request.app[STORE], datetime.now(UTC), await standing(request.app)
-    approvals = await store.flows.list(outcome="approval", limit=_MOST_APPROVALS)
+    waiting = await store.flows.list(outcome="approval", limit=_MOST_APPROVALS)
+    approvals = await store.tasks.approvals([flow.flow_id for flow in waiting.items])
     running = await store.flows.list(status="running", limit=_MOST_RUNNING)
     return show(
         request,
         "overview.html",
         incidents=await store.incidents.list(),
-        approvals=rows_of(approvals.items, now),
-        are_more_approvals=approvals.next is not None,
+        approvals=approvals[:_MOST_APPROVALS],
+        are_more_approvals=waiting.next is not None or len(approvals) > _MOST_APPROVALS,
         running=rows_of(running.items, now),
         standing=found,
         gates=[(words, found.counts.gates[gate]) for gate, words in _GATES.items() if found.counts.gates[gate].value],

@@ -11,7 +11,7 @@ from flower.core.masks import mask
 from flower.core.model import Json, LogLine, Task
 from flower.core.picture import Attempt
 from flower.core.quantities import between
-from flower.core.status import Status, status_word
+from flower.core.status import FAULTS, Status, status_word
 from flower.database.store import Store
 from flower.web.drawing.marks import Mark
 from flower.web.drawing.marks import mark as marked
@@ -119,7 +119,9 @@ def _attempt(task: Task) -> str:
 
 
 def _earlier(attempt: Attempt) -> Earlier:
-    return Earlier(attempt, marked(attempt.status, attempt.outcome), between(attempt.started_at, attempt.ended_at), error_of(attempt.error))
+    # One after which the task was tried again went back to `wait`, as a failure.
+    status = Status.SUSPEND.word if attempt.outcome in FAULTS else attempt.status
+    return Earlier(attempt, marked(status, attempt.outcome), between(attempt.started_at, attempt.ended_at), error_of(attempt.error))
 
 
 def _times(task: Task) -> Sequence[tuple[str, datetime | None]]:

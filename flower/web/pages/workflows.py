@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final, Literal
 
@@ -11,7 +11,7 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from flower.core.figures import History
-from flower.core.model import Json, Program, Step, Workflow
+from flower.core.model import Given, Json, Program, Step, Workflow
 from flower.core.picture import Edge, Node, Picture
 from flower.core.revisions import difference
 from flower.core.steps import number
@@ -80,9 +80,13 @@ def _went(history: History) -> Went:
 
 
 class Part(BaseModel, extra="forbid", frozen=True):
-    """Which part of a workflow's page is wanted, and which *step* of it. *revision*: compared with the one before it."""
+    """Which part of a workflow's page is wanted, and which *step* of it.
+
+    *revision*: compared with the one before it. *flow*: whose parameters stand in the form at first.
+    """
 
     show: Literal["steps", "start", "revisions"] = "steps"
+    flow: str | None = Field(default=None, max_length=256)
     step: Decimal | None = Field(default=None, allow_inf_nan=False, max_digits=200)
     revision: int | None = Field(default=None, ge=1, le=HIGHEST)
 
@@ -92,9 +96,19 @@ async def workflow(request: web.Request) -> web.Response:
     """Show one workflow."""
     part, store = query(request, Part), request.app[STORE].workflows
     found = await store.get(tail(request, _PREFIX))
-    filled = await _FILLED[part.show](store, found, part)
+    given = await request.app[STORE].flows.given(part.flow) if part.flow else None
+    filled = await _FILLED[part.show](store, _with(found, given), part)
     (history,) = await store.histories([found.workflow])
     return show(request, "workflow.html", workflow=found, part=part, went=_went(history), watch=EVERYTHING, **filled)
+
+
+def _with(workflow: Workflow, given: Given | None) -> Workflow:
+    """Return *workflow* with what a flow was *given* for defaults."""
+    values = given.parameters if given and isinstance(given.parameters, dict) else {}
+    if not values or workflow.takes is None:
+        return workflow
+    takes = {name: {**item, "default": values[name]} if name in values else item for name, item in workflow.takes.items()}
+    return replace(workflow, takes=takes)
 
 
 async def _steps(store: Workflows, found: Workflow, part: Part) -> dict[str, Any]:

@@ -105,9 +105,10 @@ async function look() {
 /* Hearing: one stream while the page is looked at; without it, asking now and then. */
 
 let stream = null, isLost = null;
-const said = (text) => { const live = document.getElementById("live"); live.textContent = text; live.classList.toggle("lost", !!text); };
-function lost() { isLost ??= setTimeout(() => said("No answer from Flower; trying again…"), LOST_AFTER); }
-function found() { clearTimeout(isLost); isLost = null; said(""); }
+const live = document.getElementById("live");
+const said = (text, isLost = false) => { live.textContent = text; live.classList.toggle("lost", isLost); };
+function lost() { isLost ??= setTimeout(() => said("No answer from Flower; trying again…", true), LOST_AFTER); }
+function found() { clearTimeout(isLost); isLost = null; if (live.matches(".lost")) said(""); }
 
 function hear() {
   const watch = document.body.dataset.watch;
@@ -149,8 +150,18 @@ document.addEventListener("click", (event) => {
   if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
   if (link.matches("[data-ask]")) { event.preventDefault(); ask(link.href); return; }
   const url = new URL(link.getAttribute("href"), location.href);
-  if (url.origin === location.origin && url.pathname === location.pathname && !url.hash) { event.preventDefault(); go(url); }
+  if (url.origin !== location.origin || url.pathname !== location.pathname || url.hash) return;
+  event.preventDefault();
+  go(url).then(() => link.closest(".bar") && scrollTo(0, 0));
 });
+
+// Whoever reads about a task goes on reading about it, whatever the flow comes to meanwhile.
+for (const kind of ["pointerdown", "wheel", "focusin"]) document.addEventListener(kind, (event) => {
+  const panel = event.target.closest?.("#task"), url = new URL(location.href);
+  if (!panel || url.searchParams.has("task")) return;
+  url.searchParams.set("task", panel.dataset.task);
+  history.replaceState(null, "", url);
+}, { passive: true });
 
 // Arrow keys go from node to node of a graph, and from bar to bar of a timeline.
 document.addEventListener("keydown", (event) => {
@@ -186,7 +197,10 @@ document.addEventListener("change", (event) => {
 });
 function count() {
   const chosen = document.querySelectorAll("#chosen [name=flow]:checked").length;
-  for (const button of document.querySelectorAll("[data-chosen]")) button.disabled = !chosen;
+  for (const button of document.querySelectorAll("[data-chosen]")) {
+    button.disabled = !chosen;
+    button.textContent = `${button.dataset.chosen} ${chosen || ""} chosen…`.replace("  ", " ");
+  }
 }
 
 /* Verbs: a dialog that shows what would follow, and sends it. */
@@ -218,7 +232,7 @@ function wrong(form, errors, detail) {
     const fields = [...form.querySelectorAll("[data-path]")].filter((field) => path === field.dataset.path || path.startsWith(field.dataset.path + ".") || path.startsWith(field.dataset.path + "["));
     const field = fields.sort((a, b) => b.dataset.path.length - a.dataset.path.length)[0];
     if (!field) { rest.push(path ? `${path}: ${message}` : message); continue; }
-    note(field, path === field.dataset.path ? message : `${path.slice(field.dataset.path.length)} ${message}`);
+    note(field, path === field.dataset.path ? message : `${path.slice(field.dataset.path.length).replace(/^\./, "")}: ${message}`);
   }
   if (!errors.length && detail) rest.push(detail);
   for (const text of rest) { const p = Object.assign(document.createElement("p"), { className: "wrong", textContent: text }); p.setAttribute("role", "alert"); form.append(p); }
@@ -238,12 +252,13 @@ function filled(form) {
   const value = {}, errors = [];
   for (const field of form.querySelectorAll("[data-key]")) {
     const { key, type, path } = field.dataset, text = field.value;
+    if (text === "" && field.dataset.needed !== undefined) errors.push({ path, message: "is needed" });
     if (text === "") continue;
     let given = text;
     if (type === "number") given = Number(text);
     if (type === "boolean") given = text === "true";
     if (type === "moment") given = new Date(text).toISOString();
-    if (type === "json") try { given = JSON.parse(text); } catch (error) { errors.push({ path, message: `is no JSON: ${error.message}` }); continue; }
+    if (type === "json") try { given = JSON.parse(text); } catch { errors.push({ path, message: "is no JSON (a text stands in double quotes)" }); continue; }
     const into = field.dataset.in ? value[field.dataset.in] ??= {} : value;
     if (type === "json" && field.dataset.spread !== undefined) Object.assign(into, given); else into[key] = given;
   }
@@ -253,7 +268,7 @@ function filled(form) {
 
 async function post(address, body) {
   const answer = await fetch(address, { method: "POST", headers: { "Content-Type": "application/json", "X-Flower": "1" }, body: JSON.stringify(body), credentials: "same-origin" });
-  return [answer.ok, await answer.json().catch(() => ({ detail: `it answered ${answer.status}` }))];
+  return [answer.ok, await answer.json().catch(() => ({ detail: `it answered ${answer.status}` })), answer.status];
 }
 
 async function send(form) {
@@ -263,30 +278,48 @@ async function send(form) {
   button.disabled = true;
   try {
     if (many.length) return await sendMany(form, many, body);
-    const [ok, answer] = await post(form.dataset.send, body);
-    if (!ok) return wrong(form, answer.errors ?? [], answer.detail ?? answer.description);
-    if (dialog.open) dialog.close();
-    if (answer.taskFlowId) location.assign(`/flows/${encodeURIComponent(answer.taskFlowId)}`);
-    else look();
+    const [ok, answer, status] = await post(form.dataset.send, body);
+    if (!ok) { wrong(form, answer.errors ?? [], answer.detail ?? answer.description); return status === 409 && anew(form); }
+    if (answer.taskFlowId) return location.assign(`/flows/${encodeURIComponent(answer.taskFlowId)}`);
+    done(button.textContent);
   } catch { wrong(form, [], "Flower did not answer; it is not known whether this was done."); }
   finally { button.disabled = false; }
 }
+// What was done is said, and the page shows it.
+function done(what) {
+  if (dialog.open) dialog.close();
+  said(`Done: ${what}`);
+  setTimeout(() => said(""), 4000);
+  look();
+}
+// A plan that is not good any more: the same question once more.
+function anew(form) {
+  const plan = dialog.querySelector("[data-plan]");
+  if (!plan || form.querySelector(".anew")) return;
+  const button = Object.assign(document.createElement("button"), { type: "button", className: "anew", textContent: "Make a new plan" });
+  button.addEventListener("click", () => plan.requestSubmit());
+  form.append(button);
+}
+
 async function sendMany(form, many, body) {
   const meter = form.querySelector("progress");
-  let done = 0, refused = 0;
+  let sent = 0, refused = 0;
   meter.hidden = false; meter.max = many.length;
   const next = async () => {
     for (let item = many.shift(); item; item = many.shift()) {
       const [ok, answer] = await post(`/api/flows/${encodeURIComponent(item.dataset.flow)}/${form.dataset.verb}`, body);
-      meter.value = ++done;
+      meter.value = ++sent;
       if (ok) { item.remove(); continue; }
       refused += 1; item.hidden = false;
       item.append(Object.assign(document.createElement("span"), { className: "wrong", textContent: ` ${answer.detail}` }));
     }
   };
   await Promise.all([next(), next(), next(), next()]);
-  form.querySelector("[data-done]").textContent = `${done - refused} done` + (refused ? `, ${refused} refused:` : "");
-  if (!refused && dialog.open) dialog.close();
+  document.querySelectorAll("#chosen [type=checkbox]").forEach((box) => { box.checked = false; });
+  count();
+  if (!refused) return done(form.querySelector("button.main").textContent);
+  form.querySelector("[data-done]").textContent = `${sent - refused} done, ${refused} refused`;
+  form.querySelector("button.main").remove();
   look();
 }
 
