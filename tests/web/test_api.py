@@ -138,7 +138,10 @@ async def test_a_nul_in_the_path_never_reaches_the_database(client: Client, path
 
 
 async def test_a_flow_shows_its_tasks(client: Client) -> None:
-    assert await get(client, f"/api/flows/{FLOW}") == (200, THE_FLOW | {"parameters": {"url": "u", "api_key": "***"}, "result": None, "tasks": [THE_TASK]})
+    assert await get(client, f"/api/flows/{FLOW}") == (
+        200,
+        THE_FLOW | {"parameters": {"url": "u", "api_key": "***"}, "result": None, "tasks": [THE_TASK]},
+    )
 
 
 async def test_the_task_that_failed_comes_first(client: Client, flows: Flows) -> None:

@@ -51,19 +51,25 @@ class Tasks:
         return tuple(attempt_of(row) for row in await self._pool.fetch(query("attempts"), flow_id, seq, limit))
 
     async def rows(
-        self, flow_id: str, *, after: Decimal | None = None, begin: Decimal | None = None, limit: int = 100, status: str | None = None
+        self,
+        flow_id: str,
+        *,
+        after: Decimal | None = None,
+        begin: Decimal | None = None,
+        limit: int = 100,
+        status: str | None = None,
+        program: str | None = None,
     ) -> Rows:
         """Return up to *limit* tasks of a flow in brief, in order of seq: those behind the seq *after*, or from *begin* on.
 
-        *status*: only those with this status, or with this outcome.
-
+        *status*: only those with this status, or with this outcome. *program*: only those of it.
         Raises Invalid for an unknown word.
         """
         state, outcome = words(status, None)
         number = None if state is None else Decimal(Status[state.upper()])
         if outcome in _OF_THE_SUSPENDED:
             number = Decimal(Status.SUSPEND)
-        found = await self._pool.fetch(query("rows"), flow_id, after, limit + 1, number, outcome, begin)
+        found = await self._pool.fetch(query("rows"), flow_id, after, limit + 1, number, outcome, begin, program)
         items = tuple(row_of(row) for row in found[:limit])
         return Rows(items, items[-1].seq if len(found) > limit else None)
 

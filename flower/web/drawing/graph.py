@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from flower.core.picture import Fold, FoldedBy, Missing, Node, Picture
 from flower.core.quantities import counted
+from flower.core.status import Status
 from flower.core.steps import number
 from flower.web.drawing.layers import Part, Spot, arrange
 from flower.web.drawing.marks import SHARES, STEP, Mark, fit, mark
@@ -208,9 +209,16 @@ def _of_fold(fold: Fold, corner: tuple[int, int], query: Mapping[str, str]) -> B
         detail=told[0] if is_far else f"×{fold.size:,} · {told[0]}" if len(told) > 1 else f"×{told[0]}",
         title=said,
         label=said,
-        href=link(query, view="table", **{"from": number(fold.seq)}),
+        href=link(query, view="table", **_rows_of(fold)),
         shares=tuple(_shares(kinds, fold.size)),
     )
+
+
+def _rows_of(fold: Fold) -> dict[str, str]:
+    """Return which rows of the table are meant: what failed of a fold, else all of it, else those from its first on."""
+    if fold.by is not FoldedBy.ALIKE or not fold.program:
+        return {"from": number(fold.seq)}
+    return {"program": fold.program} | ({"status": Status.SUSPEND.word} if fold.faults else {})
 
 
 def _shares(kinds: Mapping[str, int], size: int) -> list[Share]:

@@ -36,6 +36,7 @@ class View(BaseModel, extra="forbid", frozen=True):
     view: Literal["graph", "timeline", "table"] = "graph"
     task: str | None = Field(default=None, max_length=256)
     status: str | None = Field(default=None, max_length=20)
+    program: str | None = Field(default=None, max_length=256)
     after: Decimal | None = Field(default=None, allow_inf_nan=False, max_digits=200)
     from_: Decimal | None = Field(default=None, alias="from", allow_inf_nan=False, max_digits=200)
     zoom: int = Field(default=1, ge=1, le=64)
@@ -66,7 +67,7 @@ async def page(request: web.Request) -> web.Response:
         verbs=_flow_verbs(flow),
         view=view.view,
         chosen={"task": view.task} if view.task else {},
-        only=view.status,
+        only={"status": view.status, "program": view.program},
         is_first=view.after is None and view.from_ is None,
         shown=shown,
         given=await store.flows.given(flow_id),
@@ -111,7 +112,7 @@ async def _table(store: Store, view: View, flow_id: str, seq: Decimal | None) ->
 
 
 async def _rows(store: Store, view: View, flow_id: str) -> Rows:
-    return await store.tasks.rows(flow_id, after=view.after, begin=view.from_, status=view.status or None, limit=_ROWS)
+    return await store.tasks.rows(flow_id, after=view.after, begin=view.from_, status=view.status or None, program=view.program or None, limit=_ROWS)
 
 
 _DRAWN: Final = {"graph": _graph, "timeline": _timeline, "table": _table}

@@ -38,6 +38,7 @@ _ORDER: Final = (
 _MOST = 50
 # A picture of more steps than these is no help.
 _DRAWN = 150
+_ROWS = 100
 _STRIP = 20
 _REVISIONS = 50
 
@@ -82,12 +83,13 @@ def _went(history: History) -> Went:
 class Part(BaseModel, extra="forbid", frozen=True):
     """Which part of a workflow's page is wanted, and which *step* of it.
 
-    *revision*: compared with the one before it. *flow*: whose parameters stand in the form at first.
+    *revision*: compared with the one before it. *after*: the step behind which the table begins. *flow*: whose parameters stand in the form at first.
     """
 
     show: Literal["steps", "start", "revisions"] = "steps"
     flow: str | None = Field(default=None, max_length=256)
     step: Decimal | None = Field(default=None, allow_inf_nan=False, max_digits=200)
+    after: Decimal | None = Field(default=None, allow_inf_nan=False, max_digits=200)
     revision: int | None = Field(default=None, ge=1, le=HIGHEST)
 
 
@@ -114,7 +116,9 @@ def _with(workflow: Workflow, given: Given | None) -> Workflow:
 async def _steps(store: Workflows, found: Workflow, part: Part) -> dict[str, Any]:
     programs = await store.programs([step.program for step in found.steps])
     drawn = graph.draw(_picture(found.steps), part.step, noun="step") if len(found.steps) <= _DRAWN else None
-    return {"steps": found.steps, "graph": drawn, "chosen": part.step, "parameters": taken(found, programs)}
+    shown = [step for step in found.steps if part.after is None or step.seq > part.after]
+    following = shown[_ROWS - 1].seq if len(shown) > _ROWS else None
+    return {"steps": shown[:_ROWS], "next": following, "graph": drawn, "chosen": part.step, "parameters": taken(found, programs)}
 
 
 def _picture(steps: Sequence[Step]) -> Picture:

@@ -134,7 +134,7 @@ def test_a_fold_shows_how_many_and_in_which_proportion_and_leads_to_the_table() 
     first, before, many = graph.boxes
     assert (first.id, first.name, first.detail) == ("fold-2", "fetch", "×10,000 · 5 failed")
     assert first.label == "fetch: 10,000 tasks, 5 failed, 995 running, 9,000 finish"
-    assert first.href == "?theme=dark&view=table&from=2"
+    assert first.href == "?theme=dark&view=table&program=fetch&status=suspend"
     assert [share.classes.split()[1] for share in first.shares] == ["failed", "running", "finish"]
     assert {share.classes.split()[1] for share in first.shares} <= set(SHARES)
     assert sum(share.width for share in first.shares) == pytest.approx(160, abs=0.5)
