@@ -16,8 +16,8 @@ from flower.cli.verbs import DryRun, Reason, done_to, options_of, tell
 from flower.core.errors import UsageError
 from flower.core.escape import escape
 from flower.core.model import Json
-from flower.core.quantities import counted, duration
-from flower.core.steps import seq_or_name
+from flower.core.quantities import counted
+from flower.core.steps import reused, seq_or_name
 
 if TYPE_CHECKING:
     from flower.database.store import Store
@@ -73,8 +73,8 @@ def _print_plan(plan: Json, options: Json, param: list[str]) -> None:
     dry_run = "dryRun" in options
     typer.echo(f"flow {escape(plan['flowId'])}: {'would run' if dry_run else 'runs again'}: {_names(plan['run'])}")
     if plan["reused"]:
-        reused = (f"{escape(task['name'])} ({duration(task['ageSeconds'])} old)" for task in plan["reused"])
-        typer.echo(f"reused: {', '.join(reused)}")
+        kept = (escape(reused(task)) for task in plan["reused"])
+        typer.echo(f"reused: {', '.join(kept)}")
     if plan["changed"] and options["definition"] == "same":
         typer.echo(f"defined in another way since: {', '.join(map(escape, plan['changed']))} (--definition latest takes that)")
     if plan["gone"]:

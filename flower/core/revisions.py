@@ -75,7 +75,7 @@ class Difference:
 
 def difference(old: Revision, new: Revision) -> Difference:
     """Return what changed from *old* to *new*. A step is known by its name: under another one it is removed and added."""
-    before, after = ({str(step["name"]): step for step in revision.steps} for revision in (old, new))
+    before, after = ({str(step.get("name")): step for step in revision.steps} for revision in (old, new))
     found = [_step_change(name, before.get(name), after.get(name)) for name in [*after, *(name for name in before if name not in after)]]
     steps = tuple(change for change in found if change.changes)
     moved = sum(
@@ -91,7 +91,7 @@ def shown_steps(revision: Revision) -> tuple[Json, ...]:
 
 def shown_takes(takes: Json) -> Json:
     """Return what a flow takes as it may be shown: the default of a secret is hidden, and its schema is not."""
-    return None if takes is None else {name: _shown_parameter(name, item) for name, item in takes.items()}
+    return takes if not isinstance(takes, dict) else {name: _shown_parameter(name, item) for name, item in takes.items()}
 
 
 def _step_change(name: str, old: Json, new: Json) -> StepChange:
@@ -102,7 +102,10 @@ def _step_change(name: str, old: Json, new: Json) -> StepChange:
 def _fields(step: Mapping[str, Json]) -> dict[str, Json]:
     """Return the fields of a step, each of its parameters on its own."""
     fields = {name: value for name, value in step.items() if name not in _NOT_COMPARED and name != "parameters"}
-    return fields | {f"parameters.{name}": value for name, value in (step.get("parameters") or _NONE).items()}
+    parameters = step.get("parameters")
+    # A hand may have written anything there.
+    given = parameters if isinstance(parameters, dict) else {} if parameters is None else {"": parameters}
+    return fields | {f"parameters.{name}": value for name, value in given.items()}
 
 
 def _whole(old: Revision, new: Revision) -> Iterator[Change]:
@@ -140,4 +143,6 @@ def _shown_taken(field: str, value: Json) -> Json:
 
 def _shown_parameter(name: str, item: Json) -> Json:
     shown = mask(item)
-    return {**shown, "default": HIDDEN} if is_secret(name) and isinstance(shown, dict) and "default" in shown else shown
+    if not is_secret(name):
+        return shown
+    return ({**shown, "default": HIDDEN} if "default" in shown else shown) if isinstance(shown, dict) else HIDDEN

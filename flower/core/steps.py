@@ -8,7 +8,8 @@ from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 
 from flower.core.errors import UnknownTask
-from flower.core.model import Task
+from flower.core.model import Json, Task
+from flower.core.quantities import duration
 from flower.core.status import Status
 
 _MOST_DIGITS = 1000
@@ -35,6 +36,11 @@ def stopped(tasks: Sequence[Task]) -> Task | None:
     return failing_of(tasks) or next((task for task in tasks if task.status == Status.SUSPEND), None)
 
 
+def reused(task: Json) -> str:
+    """Return a task that a plan keeps, as `load (2 min old)`. A row that a hand wrote may not say when it finished."""
+    return str(task["name"]) if task["ageSeconds"] is None else f"{task['name']} ({duration(task['ageSeconds'])} old)"
+
+
 def commands(task: Task) -> dict[str, str]:
     """Return what a person may type for *task*, which is suspended, by the name of the verb."""
     flow, seq = shlex.quote(task.flow_id), number(task.seq)
@@ -49,7 +55,9 @@ def commands(task: Task) -> dict[str, str]:
 
 def number(seq: Decimal) -> str:
     """Return *seq* as people write it: `3`, `1.5`."""
-    return f"{seq.normalize():f}" if seq.is_finite() else str(seq)
+    # Not normalize: that would round one of more than 28 digits.
+    text = f"{seq:f}" if seq.is_finite() else str(seq)
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def seq_of(step: str) -> Decimal | None:

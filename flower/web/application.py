@@ -25,6 +25,8 @@ from flower.web.registrar import Registrar
 from flower.web.requests import LARGEST_BODY, MOST_LARGE_BODIES
 from flower.web.watchers import Watchers
 
+_PLANS_AT_ONCE = 1
+
 _INTERFACE = (register, flows, verbs, incidents, workflows, history, overview, events, health, openapi)
 _PAGES = (static_files, sign_in, overview_page, many, ask, flows_page, flow_page, workflows_page, workers_page)
 
@@ -49,6 +51,7 @@ def create_app(
     app[keys.STORE], app[keys.REGISTRAR], app[keys.READY] = store, Registrar(store.flows), ready
     app[keys.BODY_SECONDS], app[keys.SESSION] = body_seconds, session
     app[keys.LARGE_BODIES] = asyncio.Semaphore(MOST_LARGE_BODIES)
+    app[keys.PLANS] = asyncio.Semaphore(_PLANS_AT_ONCE)
     app[keys.WATCHERS] = Watchers(store.changes)
     app.on_shutdown.append(_send_watchers_home)
     rendering.setup(app)

@@ -71,7 +71,9 @@ def guard(session: Session | None, allowed_hosts: Sequence[str]) -> Callable[[we
             _check_host(request, names)
         elif path not in {SIGN_IN, SIGN_OUT} and not path.startswith(STATIC):
             _check_token(request, session)
-        if request.method not in _SAFE_METHODS:
+        if request.method in _SAFE_METHODS:
+            _check_reader(request)
+        else:
             _check_origin(request)
 
     return check
@@ -96,6 +98,14 @@ def _check_host(request: web.Request, names: frozenset[str]) -> None:
     if len(set(hosts)) != 1 or _name(hosts[0]) not in names:
         given = ", ".join(hosts) or "none"
         raise RequestRefused(421, f"the host {given!r} is not one of ours; if it should be, start with --allowed-host NAME (or set a token)")
+
+
+def _check_reader(request: web.Request) -> None:
+    # A link on another site may lead here. What such a site has its visitors' browsers fetch it cannot read; but the work would be ours.
+    site = request.headers.get("Sec-Fetch-Site", "none")
+    is_link = request.headers.get("Sec-Fetch-Mode") == "navigate" and request.headers.get("Sec-Fetch-Dest") == "document"
+    if site not in {"none", "same-origin"} and (not is_link or request.rel_url.raw_path.startswith("/ask/")):
+        raise RequestRefused(403, "a page of another site may not ask for this")
 
 
 def _check_origin(request: web.Request) -> None:

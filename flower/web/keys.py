@@ -19,4 +19,6 @@ READY: web.AppKey[Callable[[], Awaitable[Readiness]]] = web.AppKey("ready")
 BODY_SECONDS: web.AppKey[float] = web.AppKey("body_seconds", float)
 LARGE_BODIES: web.AppKey[asyncio.Semaphore] = web.AppKey("large_bodies", asyncio.Semaphore)
 WATCHERS: web.AppKey[Watchers] = web.AppKey("watchers", Watchers)
+# A plan may take a second of the database: of the connections that there are for HTTP most must stay free.
+PLANS: web.AppKey[asyncio.Semaphore] = web.AppKey("plans", asyncio.Semaphore)
 SESSION: web.AppKey[Session | None] = web.AppKey("session")

@@ -20,6 +20,8 @@ from flower.core.model import Json
 from flower.web.keys import BODY_SECONDS, LARGE_BODIES, SESSION
 
 LARGEST_BODY = 1024 * 1024
+# Anybody may send a form, and its fields are taken apart in the loop.
+_LARGEST_FORM = 8 * 1024
 # How many large bodies are taken in at once: as many as may connect would fill the memory of a small machine.
 MOST_LARGE_BODIES = 32
 
@@ -97,7 +99,12 @@ async def form(request: web.Request) -> dict[str, str]:
     """Return the fields of an HTML form that was sent, the last of a name. Raises RequestRefused for what is no form, and as `body` does."""
     if request.content_type != "application/x-www-form-urlencoded":
         raise RequestRefused(415, "a form is taken here: application/x-www-form-urlencoded")
-    return dict(parse_qsl((await _receive(request)).decode("utf-8", "replace"), keep_blank_values=True))
+    if (request.content_length or 0) > _LARGEST_FORM:
+        raise _too_large(_LARGEST_FORM)
+    received = await _receive(request)
+    if len(received) > _LARGEST_FORM:
+        raise _too_large(_LARGEST_FORM)
+    return dict(parse_qsl(received.decode("utf-8", "replace"), keep_blank_values=True))
 
 
 def valid(model: type[Model], value: Json, what: str = "field") -> Model:
@@ -166,8 +173,9 @@ async def _read(request: web.Request, received: bytearray, size: int) -> None:
         received += chunk
 
 
-def _too_large() -> RequestRefused:
-    return RequestRefused(413, f"the body is larger than {LARGEST_BODY} bytes (1 MiB); store what is large elsewhere and pass a key or a path")
+def _too_large(limit: int = LARGEST_BODY) -> RequestRefused:
+    advice = "; store what is large elsewhere and pass a key or a path" if limit == LARGEST_BODY else ""
+    return RequestRefused(413, f"the body is larger than {limit} bytes{advice}")
 
 
 def _decoded(request: web.Request, received: bytes) -> str:

@@ -17,9 +17,9 @@ from flower.database.store.changes import Changes, Snapshot
 
 _log = log.get()
 
-LOOK_SECONDS = 0.2
-# A page says how long something waits, and in which place, which no change of its flow tells.
-_AT_LEAST_EVERY_SECONDS = 10.0
+LOOK_SECONDS = 0.1
+# A page says how long something waits, and in which place, which no change of its flow tells: something else has changed then.
+_EVERYBODY_EVERY_SECONDS = 10.0
 _LOST_SECONDS = 1.0
 
 
@@ -90,7 +90,7 @@ class Watchers:
             try:
                 now = await self._changes.now()
                 if seen is None or now.differs_from(seen):
-                    is_time = loop.time() - told_all_at > _AT_LEAST_EVERY_SECONDS
+                    is_time = seen is None or loop.time() - told_all_at > _EVERYBODY_EVERY_SECONDS
                     await self._tell(everybody=is_time)
                     told_all_at = loop.time() if is_time else told_all_at
                 seen = now

@@ -133,7 +133,7 @@ CREATE OR REPLACE FUNCTION kr_rerun_plan(flow text, again numeric[], was jsonb) 
         'run', coalesce(jsonb_agg(jsonb_build_object('seq', t.task_exec_seq, 'name', kr_name(t), 'was', coalesce(was ->> kr_name(t), 'new')) ORDER BY t.task_exec_seq)
             FILTER (WHERE a.seq IS NOT NULL), '[]'),
         'reused', coalesce(jsonb_agg(jsonb_build_object('seq', t.task_exec_seq, 'name', kr_name(t), 'finishedAt', kr_moment(t.finished_ts),
-                'ageSeconds', round(extract(epoch FROM clock_timestamp() - t.finished_ts))) ORDER BY t.task_exec_seq)
+                'ageSeconds', CASE WHEN isfinite(t.finished_ts) THEN round(extract(epoch FROM clock_timestamp() - t.finished_ts)) END) ORDER BY t.task_exec_seq)
             FILTER (WHERE t.exec_status = 3 AND a.seq IS NULL), '[]'))
     FROM kr_task_stat t LEFT JOIN unnest(again) a (seq) ON a.seq = t.task_exec_seq WHERE t.task_flow_id = flow
 $$;

@@ -191,7 +191,7 @@ CREATE OR REPLACE FUNCTION kr_task_for(flow text, step text, by_name boolean DEF
 #variable_conflict use_variable
 DECLARE
     task kr_task_stat;
-    seq  numeric := CASE WHEN step ~ '^-?\d{1,40}(\.\d{1,40})?$' OR step = 'NaN' THEN step::numeric END;
+    seq  numeric := CASE WHEN step ~ '^-?\d{1,40}(\.\d{1,40})?$' OR step IN ('NaN', 'Infinity', '-Infinity') THEN step::numeric END;
 BEGIN
     SELECT t.* INTO task FROM kr_task_stat t WHERE t.task_flow_id = flow AND (t.task_exec_seq = seq OR kr_name(t) = step)
         ORDER BY coalesce(t.task_exec_seq = seq, false) <> by_name DESC, t.task_exec_seq LIMIT 1 FOR UPDATE;

@@ -22,7 +22,7 @@ DECLARE
 BEGIN
     RETURN QUERY
     WITH task AS MATERIALIZED (
-        SELECT t.task_exec_seq AS seq, -t.rank AS depth, coalesce(t.program, '')::text COLLATE "C" AS program, coalesce(t.name, t.program, t.task_seq::text)::text COLLATE "C" AS name, t.exec_status AS status,
+        SELECT t.task_exec_seq AS seq, greatest(least(-t.rank::bigint, 1000000), -1000000)::integer AS depth, coalesce(t.program, '')::text COLLATE "C" AS program, coalesce(t.name, t.program, t.task_seq::text)::text COLLATE "C" AS name, t.exec_status AS status,
             t.outcome, t.attempt, t.exec_status = 2 AND coalesce(t.outcome IN ('failed', 'poison', 'invalid'), false) AS is_fault
         FROM kr_task_stat t WHERE t.task_flow_id = flow),
     alike AS MATERIALIZED (

@@ -109,6 +109,21 @@ async def test_a_page_of_another_site_starts_nothing(client: Client, flows: Flow
     assert not flows.orders
 
 
+@pytest.mark.parametrize("path", ["/api/flows", "/api/events", "/ask/rerun?flow=x"])
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+async def test_a_page_of_another_site_has_nothing_looked_up(client: Client, flows: Flows, path: str, site: str) -> None:
+    for more in ({}, {"Sec-Fetch-Mode": "no-cors"}, {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}):
+        assert (await send(client, "GET", path, headers={"Sec-Fetch-Site": site, **more})).status == 403
+    assert not flows.lists
+
+
+async def test_a_link_on_another_site_may_lead_here_but_to_no_question(client: Client) -> None:
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+
+    assert (await send(client, "GET", "/api/flows", headers=link)).status == 200
+    assert (await send(client, "GET", "/ask/rerun?flow=x", headers=link)).status == 403
+
+
 FROM_A_PAGE = [{"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost:8000"}, {"Sec-Fetch-Site": "none"}, {"Cookie": "of=another"}]
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from urllib.parse import quote
 
 import pytest
+from markupsafe import escape
 
 from flower.core.definition import DefinedStep, Definition
 from flower.core.model import Order, Outcome, Program
 from flower.core.status import Status, Why
 from flower.database.pool import Connection, Pool
 from flower.database.store import Store
+from flower.web import words
 from tests.sql.engine import Engine
 from tests.web.asking import Client, send
 from tests.web.test_end_to_end import serve
@@ -137,12 +140,12 @@ async def test_a_program_is_told_in_json_what_a_person_is_told_on_a_page(site: C
     assert (answer.status, answer.headers["Content-Type"]) == (404, "application/problem+json; charset=utf-8")
 
 
-@pytest.mark.parametrize("name", ["a/b c", "花/🌸", "100%", "a?b#c", "x" * 256, "../..", "a&b=c;d"])
+@pytest.mark.parametrize("name", ["a/b c", "花/🌸", "100%", "a?b#c", "x" * 256, "../..", "a&b=c;d", "./x", "x/"])
 async def test_a_workflow_of_any_name_has_its_page_its_form_and_its_flows(site: Client, pool: Pool, name: str) -> None:
     flow = await one_step(pool, name)
 
     listed = (await read(site, "/workflows"))[1]
-    address = f"/workflows/{quote(name)}"
+    address = f"/workflows/{words.address(name)}"
     assert f'href="{address}"' in listed
     for part in ("", "?show=start", "?show=revisions"):
         assert (await read(site, address + part))[0] == 200
@@ -170,3 +173,99 @@ async def test_a_result_is_asked_for_by_a_field_of_the_type_that_the_program_sai
 
     assert re.search(r"<select[^>]*data-key=\"result\"", text)
     assert '<option value="&#34;yes&#34;">yes</option>' in text
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "closed until 2026-13-01T00:00:00Z",
+        "0001-01-01T00:00:00+14:00",
+        "2026-01-01T00:00:00+99:99",
+        "\u0662\u0660\u0662\u0666-01-01T00:00:00Z",
+        "20000-01-01T00:00:00Z",
+    ],
+)
+async def test_what_only_looks_like_a_time_is_shown_as_it_is(site: Client, pool: Pool, connection: Connection, reason: str) -> None:
+    flow = await one_step(pool, "one")
+    await connection.execute("SELECT flower_suspend($1, $2)", flow, json.dumps({"reason": reason}))
+
+    status, text = await read(site, f"/flows/{flow}")
+
+    assert (status, escape(reason) in text) == (200, True)
+
+
+async def test_rows_that_a_hand_has_spoilt_break_no_page(site: Client, pool: Pool, connection: Connection) -> None:
+    flow = await one_step(pool, "one")
+    for statement in (
+        "UPDATE kr_task_stat SET rank = -2147483648, program = 'nobody has it'",
+        """INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, parameters, rank, finished_ts, started_ts, suspended_ts,
+               registered_ts, run_after, error)
+           SELECT task_flow_id, x.seq, 1, 'one', 1, x.status, '{}', 2147483647, x.at, x.at, x.at, x.at, x.at, '{"type": {"password": "canary"}, "message": [1]}'
+           FROM kr_task_stat, (VALUES ('Infinity'::numeric, 3, 'infinity'::timestamptz), ('NaN', 2, '-infinity'), (7, 3, NULL), (8, 5, '20000-01-01'), (12345678901234567890123456789.01, 0, '4000-01-01 BC'),
+               (12345678901234567890123456789.02, 1, NULL)) x (seq, status, at)""",
+        """INSERT INTO kr_worker (worker_id, host, pid, version, slots, programs, beat_ts, started_ts, lease_until)
+           VALUES (gen_random_uuid(), '', -1, '', -5, ARRAY[NULL, 'a'], '-infinity', 'infinity', 'infinity'), (gen_random_uuid(), '', 0, '', 0, '{{a,b},{c,d}}', now(), now(), now() + interval '1 h')""",
+        """INSERT INTO kr_minute (minute, worker_id, finished, failed, retried) SELECT date_trunc('minute', now()), gen_random_uuid(), f, -f, 0
+           FROM unnest(ARRAY[9223372036854775807, 9223372036854775807]) f""",
+        """UPDATE ms_workflow SET takes = '{"a": [1], "b": null, "c": {"schema": {"enum": 5}}, "d": {"schema": {"type": "object", "properties": 5}}, "e": {"schema": {"$ref": "x", "$defs": [1]}},
+               "f": {"schema": {"$ref": "#/$defs/x", "$defs": {"x": true}}}, "secret": "canary"}'""",
+        """UPDATE ms_workflow_revision SET steps = '["abc", null, {"seq": 1}, {"name": "x", "parameters": [1]}]', takes = '{"secret": "canary"}'""",
+    ):
+        await connection.execute(statement)
+    await connection.execute(
+        'INSERT INTO ms_workflow_revision (task_id, revision, steps, takes) VALUES (\'one\', 1000, \'[{"name": "x", "parameters": "text"}]\', \'[]\')'
+    )
+
+    seqs = ["1", "7", "8", "NaN", "Infinity", "12345678901234567890123456789.01"]
+    addresses_ = [
+        *("/", "/workers", "/workflows", "/workflows/one?show=start", "/workflows/one?show=revisions", "/workflows/one?show=revisions&revision=1000"),
+        *(f"/flows/{flow}{view}" for view in ("", "?view=timeline", "?view=table")),
+        *(f"/flows/{flow}?task={seq}" for seq in seqs),
+        *(f"/ask/{verb}?flow={flow}&task={seq}" for verb in ("rerun", "ignore", "complete", "retry") for seq in seqs),
+    ]
+    for address in addresses_:
+        status, text = await read(site, address)
+        # JSON has no number for some of these seqs, so that a verb may not find its task.
+        assert status in ({200, 404, 409} if address.startswith("/ask/") else {200}), (address, text)
+        assert "canary" not in text, address
+    for address in ("/api/workers", "/api/overview", f"/api/flows/{flow}/why"):
+        assert (await send(site, "GET", address)).status == 200, address
+
+
+async def test_what_is_very_large_is_cut_and_does_not_hold_the_page_up(site: Client, pool: Pool, connection: Connection) -> None:
+    flow = await one_step(pool, "one")
+    text = json.dumps({"password": "canary", "rows": ["x" * 50] * 19_000})
+    values = [json.dumps([1] * 400_000), json.dumps([{"a": n} for n in range(60_000)]), json.dumps(text), json.dumps("x" * 1_000_000)]
+    await connection.execute(
+        "UPDATE kr_task_stat SET exec_status = 2, outcome = 'failed', error = $1",
+        json.dumps({"type": "E", "message": text, "traceback": "x" * 900_000}),
+    )
+    await connection.execute(
+        """INSERT INTO kr_task_attempt (task_flow_id, task_exec_seq, attempt, exec_status, outcome, result, error)
+           SELECT $1, 1, n, 0, 'failed', $2, jsonb_build_object('message', repeat('m', 300000)) FROM generate_series(1, 100) n""",
+        flow, values[0],
+    )  # fmt: skip
+    await connection.execute(
+        """INSERT INTO kr_task_log (task_flow_id, task_exec_seq, attempt, said_ts, level, source, message)
+           SELECT $1, 1, 1, now(), 'info', 'stdout', repeat('l', 200000) FROM generate_series(1, 50)""",
+        flow,
+    )
+    await connection.execute("INSERT INTO kr_audit (verb, task_flow_id) SELECT 'rerun', $1 FROM generate_series(1, 20000)", flow)
+    for value in values:
+        await connection.execute("UPDATE kr_task_stat SET result = $1", value)
+        for view in ("", "?view=table", "?view=timeline"):
+            began = time.perf_counter()
+            status, page = await read(site, f"/flows/{flow}{view}")
+            assert (status, "canary" in page) == (200, False)
+            assert len(page) < 3_000_000
+            assert time.perf_counter() - began < 1.5  # it was 23 s
+
+
+async def test_a_name_that_would_climb_starts_nothing_else(site: Client, pool: Pool) -> None:
+    await one_step(pool, "../api/flows/victim/cancel")
+
+    status, text = await read(site, "/workflows/" + quote("../api/flows/victim/cancel", safe="") + "?show=start")
+
+    assert status == 200
+    assert 'data-send="/register/..%2Fapi%2Fflows%2Fvictim%2Fcancel"' in text
+    assert 'href="/workflows/..%2Fapi%2Fflows%2Fvictim%2Fcancel"' in (await read(site, "/workflows"))[1]

@@ -111,6 +111,12 @@ async def test_signing_out_takes_the_cookie_away(asking: Client) -> None:
     assert "Max-Age=0" in answer.headers["Set-Cookie"]
 
 
+async def test_a_form_is_taken_apart_only_if_it_is_small(asking: Client) -> None:
+    answer = await submit(asking, "/sign-in", {"token": TOKEN, **{f"a{number}": "x" for number in range(5_000)}})
+
+    assert (answer.status, "Set-Cookie" in answer.headers) == (413, False)
+
+
 async def test_behind_tls_the_cookie_is_for_tls_only(asking: Client) -> None:
     host = f"127.0.0.1:{asking.port}"
     signed = await submit(asking, "/sign-in", {"token": TOKEN}, Origin=f"https://{host}")

@@ -30,9 +30,9 @@ class Incidents:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def list(self) -> tuple[Incident, ...]:
-        """Return the incidents that there are, the latest first."""
-        return tuple(_incident(row) for row in await self._pool.fetch(query("incidents")))
+    async def list(self, limit: int | None = None) -> tuple[Incident, ...]:
+        """Return the incidents that there are, up to *limit*, the latest first."""
+        return tuple(_incident(row) for row in await self._pool.fetch(query("incidents"), limit))
 
     async def flows(self, reference: str) -> tuple[str, ...]:
         """Return the flows with a suspended task of the incident whose id is, or begins like, *reference*. Raises UnknownIncident."""

@@ -149,5 +149,5 @@ def attempt_of(row: asyncpg.Record) -> Attempt:
 def _in_brief(kind: str | None, message: str | None) -> str | None:
     if kind is None and message is None:
         return None
-    text = ": ".join(part for part in (kind, None if message is None else str(mask(message))) if part)
+    text = ": ".join(str(mask(part)) for part in (kind, message) if part)
     return text if len(text) <= _LONGEST_ERROR else text[: _LONGEST_ERROR - 1] + "…"

@@ -46,9 +46,9 @@ class Tasks:
         seq: Decimal | None = await self._pool.fetchval(query("focus"), flow_id)
         return seq
 
-    async def attempts(self, flow_id: str, seq: Decimal, limit: int = MOST_ATTEMPTS) -> tuple[Attempt, ...]:
-        """Return up to *limit* earlier attempts of a task, the latest first."""
-        return tuple(attempt_of(row) for row in await self._pool.fetch(query("attempts"), flow_id, seq, limit))
+    async def attempts(self, flow_id: str, seq: Decimal, limit: int = MOST_ATTEMPTS, *, results: bool = True) -> tuple[Attempt, ...]:
+        """Return up to *limit* earlier attempts of a task, the latest first. *results*: with what they returned, which may be large."""
+        return tuple(attempt_of(row) for row in await self._pool.fetch(query("attempts"), flow_id, seq, limit, results))
 
     async def rows(
         self,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import asyncpg
 
-from flower.core.errors import FlowerError, NotNow, UnknownFlow
+from flower.core.errors import FlowerError, NotNow, UnknownFlow, UnknownTask
 from flower.core.model import Deed, Json
 from flower.database.errors import invalid
 from flower.database.pool import Pool
@@ -58,9 +58,9 @@ class Verbs:
         """Run a suspended task again, or have one that waits for its next attempt begin it."""
         return await self._send(query("retry"), flow, step, options)
 
-    async def done(self, flow: str) -> tuple[Deed, ...]:
-        """Return what was done to a flow, the oldest first; nothing if there is no such flow."""
-        rows = await self._pool.fetch(query("audit"), flow)
+    async def done(self, flow: str, last: int | None = None) -> tuple[Deed, ...]:
+        """Return what was done to a flow, or the *last* of it, the oldest first; nothing if there is no such flow."""
+        rows = await self._pool.fetch(query("audit"), flow, last)
         return tuple(Deed(row["at"], row["verb"], row["seq"], row["who"], row["role"], row["reason"]) for row in rows)
 
     async def _send(self, statement: str, flow: str, step: str | None, options: Options) -> Json:
@@ -81,4 +81,5 @@ class Verbs:
                 await Tasks(self._pool).find(flow, step, parents=0)
             except FlowerError as unknown:
                 return unknown
+            return UnknownTask(flow, step)
         return invalid(error) or error

@@ -164,7 +164,7 @@ def _revision(workflow: str, row: asyncpg.Record) -> Revision:
         at=row["at"],
         by=row["by"],
         source=row["source"],
-        steps=tuple(steps) if isinstance(steps, list) else (),
+        steps=tuple(step for step in steps if isinstance(step, dict)) if isinstance(steps, list) else (),
         takes=takes if isinstance(takes, dict) else None,
         result=json_of(row["result"]),
         timeout=row["timeout"],

@@ -42,7 +42,7 @@ def bars(values: Sequence[tuple[datetime, int]]) -> Chart:
     most = max((value for _, value in values), default=0)
     drawn = []
     for place, (at, value) in enumerate(values):
-        height = max(_LEAST_HEIGHT, _HEIGHT * value / most) if value else 0.0
+        height = max(_LEAST_HEIGHT, _HEIGHT * value / most) if value > 0 else 0.0
         drawn.append(Bar(place * _WIDTH, round(_HEIGHT - height, 2), round(height, 2), value, at))
     return Chart(drawn, len(values) * _WIDTH, _HEIGHT, _WIDTH - _GAP, most, sum(value for _, value in values))
 

@@ -11,10 +11,11 @@ from pydantic import BaseModel, Field
 
 from flower.core import shapes
 from flower.core.model import Flow, Json, Task
-from flower.core.quantities import counted, duration
+from flower.core.quantities import counted
 from flower.core.status import Status
+from flower.core.steps import reused
 from flower.database.store import Store
-from flower.web.keys import STORE
+from flower.web.keys import PLANS, STORE
 from flower.web.pages.fields import Box, box_of
 from flower.web.rendering import show
 from flower.web.requests import query
@@ -125,7 +126,8 @@ async def rerun(request: web.Request) -> web.Response:
     task = None if about.task is None else await _task(store, about)
     what = about.what or ("from" if task else "failed" if flow.failing or flow.status == Status.IGNORE else "whole")
     options = _rerun_options(what, task, about.definition)
-    plan = await store.verbs.rerun(flow.flow_id, {**options, "dryRun": True})
+    async with request.app[PLANS]:
+        plan = await store.verbs.rerun(flow.flow_id, {**options, "dryRun": True})
     return show(
         request,
         "ask_rerun.html",
@@ -135,7 +137,7 @@ async def rerun(request: web.Request) -> web.Response:
         definition=about.definition,
         plan=plan,
         runs=[f"{item['name']} ({item['was']})" for item in plan["run"]],
-        reused=[f"{item['name']} ({duration(item['ageSeconds'])} old)" for item in plan["reused"]],
+        reused=[reused(item) for item in plan["reused"]],
         send=f"/api/flows/{in_path(flow.flow_id)}/rerun",
         fixed={**options, "ifUnchanged": plan["version"], **({"cancelRunning": True} if plan.get("running") else {})},
         boxes=[REASON],
@@ -167,4 +169,6 @@ async def of_task(request: web.Request) -> web.Response:
     about, verb, store = query(request, About), request.match_info["verb"], request.app[STORE]
     flow, task = await store.flows.get(about.flow), await _task(store, about)
     send = f"/api/flows/{in_path(flow.flow_id)}/tasks/{in_path(task.seq)}/{verb}"
-    return show(request, "ask.html", flow=flow, asked=await _TASK_VERBS[verb](store, task), send=send)
+    async with request.app[PLANS]:
+        asked = await _TASK_VERBS[verb](store, task)
+    return show(request, "ask.html", flow=flow, asked=asked, send=send)

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from flower.core.masks import is_secret, mask
 from flower.core.model import Json
 
-_LONGEST_LINE, _MOST_ROWS = 80, 16
+_LONGEST_LINE, _MOST_ROWS, _MOST_CHOICES = 80, 16, 500
 _KINDS: Final[Mapping[str, Literal["text", "number", "yesno"]]] = {"string": "text", "integer": "number", "number": "number", "boolean": "yesno"}
 
 
@@ -48,7 +48,8 @@ class Box:
 
 def boxes_of(takes: Mapping[str, Json], within: str) -> tuple[Box, ...]:
     """Return a field for each parameter in *takes*, `{"name": {"schema": …, "default": …}}`: first those that are required, without a default."""
-    boxes = [box_of(name, taken.get("schema") or {}, within=within, default=taken.get("default", ...)) for name, taken in takes.items()]
+    known = {name: taken if isinstance(taken, Mapping) else {} for name, taken in takes.items()}
+    boxes = [box_of(name, taken.get("schema") or {}, within=within, default=taken.get("default", ...)) for name, taken in known.items()]
     return tuple(sorted(boxes, key=lambda box: not box.is_required))
 
 
@@ -61,7 +62,7 @@ def box_of(name: str, schema: Json, *, within: str = "", default: Json = ..., la
     known = None if default is ... or is_hidden else default
     told = ("optional; " if not is_required and known is None else "") + _told(bare, may_be_null=may_be_null)
     box = partial(Box, key=name, label=label or name, within=within, hint=told.removesuffix("; "), is_required=is_required)
-    if "enum" in bare:
+    if isinstance(bare.get("enum"), list) and len(bare["enum"]) <= _MOST_CHOICES:
         choices = [("", "")] if known is None else []
         choices += [(json.dumps(choice), str(choice)) for choice in bare["enum"]]
         return box(kind="choice", type="json", choices=choices, value="" if known is None else json.dumps(known))
@@ -91,11 +92,12 @@ def _bare(schema: Json) -> tuple[Mapping[str, Json], bool]:
     """Return the schema itself, without a reference or a choice of null around it, and whether null is one."""
     if not isinstance(schema, Mapping):
         return {}, True
-    definitions, may_be_null = schema.get("$defs") or {}, False
+    definitions, may_be_null = schema.get("$defs"), False
     bare: Mapping[str, Json] = schema
     for _ in range(5):  # references to references; in a circle, too
         if isinstance(bare.get("$ref"), str):
-            bare = definitions.get(bare["$ref"].removeprefix("#/$defs/")) or {}
+            found = definitions.get(bare["$ref"].removeprefix("#/$defs/")) if isinstance(definitions, Mapping) else None
+            bare = found if isinstance(found, Mapping) else {}
         elif isinstance(bare.get("anyOf"), list):
             others = [choice for choice in bare["anyOf"] if choice != {"type": "null"}]
             may_be_null = may_be_null or len(others) < len(bare["anyOf"])
@@ -114,7 +116,8 @@ def _told(schema: Mapping[str, Json], *, may_be_null: bool) -> str:
             of = items.get("type")
             words.append(f"a list of {of}s, as JSON" if isinstance(of, str) and of not in {"array", "object", "null"} else "a list, as JSON")
         case "object":
-            names = list(schema.get("properties") or ())
+            properties = schema.get("properties")
+            names = list(properties) if isinstance(properties, Mapping) else []
             words.append("an object, as JSON" + (f", with {', '.join(map(str, names[:8]))}" if names else ""))
         case "string" if schema.get("format") == "date-time":
             words.append("a time like 2026-11-24T14:00:00+01:00")

@@ -28,6 +28,7 @@ from flower.web.words import in_path
 routes = web.RouteTableDef()
 
 _ROWS = 100
+_DEEDS = 50
 
 
 class View(BaseModel, extra="forbid", frozen=True):
@@ -71,7 +72,7 @@ async def page(request: web.Request) -> web.Response:
         is_first=view.after is None and view.from_ is None,
         shown=shown,
         given=await store.flows.given(flow_id),
-        deeds=await store.verbs.done(flow_id),
+        deeds=await store.verbs.done(flow_id, _DEEDS),
         watch=flow_id,
         **filled,
     )

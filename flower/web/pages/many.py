@@ -14,7 +14,7 @@ from flower.core.errors import FieldError, Invalid, UsageError
 from flower.core.model import Flow
 from flower.core.quantities import counted
 from flower.database.store import Store
-from flower.web.keys import STORE
+from flower.web.keys import PLANS, STORE
 from flower.web.pages.ask import REASON
 from flower.web.pages.flows import Looked, wanted_of
 from flower.web.rendering import show
@@ -50,7 +50,8 @@ async def many(request: web.Request) -> web.Response:
     """Show what a verb would do to many flows."""
     chosen, verb, store = query(request, Chosen), request.match_info["verb"], request.app[STORE]
     found, are_more = await _flows(store, chosen)
-    planned = [await _plan(store, verb, flow_id) for flow_id in found[:PLANNED]]
+    async with request.app[PLANS]:
+        planned = [await _plan(store, verb, flow_id) for flow_id in found[:PLANNED]]
     return show(
         request,
         "ask_many.html",
@@ -67,7 +68,7 @@ async def many(request: web.Request) -> web.Response:
 async def _flows(store: Store, chosen: Chosen) -> tuple[Sequence[str], bool]:
     """Return the ids of up to MOST flows, and whether there are more."""
     if chosen.flow:
-        return chosen.flow, False
+        return tuple(dict.fromkeys(chosen.flow)), False
     if chosen.incident:
         found = await store.incidents.flows(chosen.incident)
         return found[:MOST], len(found) > MOST

@@ -16,6 +16,7 @@ from flower.web.requests import NoQuery, query
 
 routes = web.RouteTableDef()
 
+_MOST_INCIDENTS = 50
 _MOST_APPROVALS = 10
 _MOST_RUNNING = 10
 _MOST_TABLES = 3
@@ -35,13 +36,15 @@ async def page(request: web.Request) -> web.Response:
     """Show how things stand."""
     query(request, NoQuery)
     store, now, found = request.app[STORE], datetime.now(UTC), await standing(request.app)
+    incidents = await store.incidents.list(_MOST_INCIDENTS + 1)
     waiting = await store.flows.list(outcome="approval", limit=_MOST_APPROVALS)
     approvals = await store.tasks.approvals([flow.flow_id for flow in waiting.items])
     running = await store.flows.list(status="running", limit=_MOST_RUNNING)
     return show(
         request,
         "overview.html",
-        incidents=await store.incidents.list(),
+        incidents=incidents[:_MOST_INCIDENTS],
+        are_more_incidents=len(incidents) > _MOST_INCIDENTS,
         approvals=approvals[:_MOST_APPROVALS],
         are_more_approvals=waiting.next is not None or len(approvals) > _MOST_APPROVALS,
         running=rows_of(running.items, now),

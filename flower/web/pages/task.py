@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from flower.core.masks import mask
 from flower.core.model import Json, LogLine, Task
 from flower.core.picture import Attempt
 from flower.core.quantities import between
@@ -16,8 +15,10 @@ from flower.database.store import Store
 from flower.web.drawing.marks import Mark
 from flower.web.drawing.marks import mark as marked
 from flower.web.drawing.table import progress
+from flower.web.words import fit_to_show
 
 _LAST_LINES = 200
+_ATTEMPTS = 20
 _ERROR_PARTS: Final = ("type", "message", "where", "traceback", "program")
 _VERBS: Final = {"rerun": "Rerun from here", "retry": "Retry", "ignore": "Skip", "complete": "Hand in the result"}
 
@@ -95,7 +96,7 @@ async def shown_task(store: Store, flow_id: str, step: str) -> Shown:
         why=[reason for waiting in reasons for reason in waiting.reasons],
         lines=lines[-_LAST_LINES:],
         is_cut=len(lines) > _LAST_LINES,
-        earlier=[_earlier(attempt) for attempt in await store.tasks.attempts(flow_id, task.seq)],
+        earlier=[_earlier(attempt) for attempt in await store.tasks.attempts(flow_id, task.seq, _ATTEMPTS, results=False)],
         verbs=_verbs(task),
         times=[(word, moment) for word, moment in _times(task) if moment is not None],
     )
@@ -103,7 +104,7 @@ async def shown_task(store: Store, flow_id: str, step: str) -> Shown:
 
 def error_of(value: Json) -> Error | None:
     """Return what stands in an error column, its secrets masked."""
-    shown = mask(value)
+    shown = fit_to_show(value)
     if shown is None:
         return None
     if not isinstance(shown, dict):

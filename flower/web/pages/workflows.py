@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import islice
 from typing import Any, Final, Literal
 
 from aiohttp import web
@@ -39,6 +40,7 @@ _MOST = 50
 # A picture of more steps than these is no help.
 _DRAWN = 150
 _ROWS = 100
+_FIELDS = 300
 _STRIP = 20
 _REVISIONS = 50
 
@@ -147,10 +149,10 @@ _FILLED: Final = {"steps": _steps, "start": _start, "revisions": _revisions}
 
 def taken(workflow: Workflow, programs: Mapping[str, Program]) -> tuple[Box, ...]:
     """Return the fields of a form that starts *workflow*: what it says that it takes, else what its steps take."""
-    if workflow.takes is not None:
-        return boxes_of(workflow.takes, "parameters")
+    if isinstance(workflow.takes, dict):
+        return boxes_of(dict(islice(workflow.takes.items(), _FIELDS)), "parameters")
     boxes: dict[str, Box] = {}
-    for step in workflow.steps:
+    for step in workflow.steps[:_ROWS]:
         program, own = programs.get(step.program), step.parameters if isinstance(step.parameters, dict) else {}
         for name in dict.fromkeys([*own, *((program and program.takes) or ())]):
             schema: Json = ((program and program.accepts) or {}).get(name) or {}

@@ -2,7 +2,7 @@
 // can be read; with it they follow, and verbs can be sent. Nothing that came from a task is ever made into markup here: the server escaped it.
 "use strict";
 
-const LOST_AFTER = 1500, POLL_EVERY = 5000, AT_MOST_EVERY = 250;
+const LOST_AFTER = 1500, AGAIN_AFTER = 1000, POLL_EVERY = 5000, AT_MOST_EVERY = 150;
 const page = { busy: false, stale: false, last: 0, took: 0 };
 document.documentElement.classList.add("scripted");
 
@@ -90,14 +90,14 @@ async function read(address) {
 async function look() {
   if (page.busy || document.hidden) { page.stale = true; return; }
   page.busy = true; page.stale = false;
-  const pause = Math.max(0, page.last + Math.max(AT_MOST_EVERY, 3 * page.took) - performance.now());
+  const pause = Math.max(0, page.last + Math.max(AT_MOST_EVERY, 4 * page.took) - performance.now());
   if (page.last && pause) await new Promise((done) => setTimeout(done, pause));
   const began = performance.now(), address = location.href;
   try {
     const fresh = await read(address);
     if (address === location.href) put(fresh);
     found();
-  } catch { lost(); }
+  } catch { lost(); setTimeout(look, AGAIN_AFTER); }
   page.last = performance.now(); page.took = page.last - began; page.busy = false;
   if (page.stale) look();
 }
