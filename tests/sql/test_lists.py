@@ -25,7 +25,7 @@ OTHERS = ((1, None), (2, None), (3, None), (3, None), (3, None), (9, None))
 UNHEARD = ((0, "dependencies"), (7, None))
 OUTCOMES = {2: ("failed", "approval", "poison", "invalid", None), 9: ("skipped", "cancelled", "condition")}
 VALUES: tuple[Any, ...] = (1, "Blau", "blau%", 'say "Hi"', "ÜBER", {"deep": ["Rot"]}, {"api_key": "Rot"}, '{"password": "rot"}', None)
-TEXTS = ("blau", "BLAU%", "%", "_", 'y "hi', "über", "rot", "nothing", "f-", "f-1", "F-1", "f-12", "f", "flow", '": 1')
+TEXTS = ("blau", "BLAU%", "%", "_", 'y "hi', "ÜBER", "rot", "nothing", "f-", "f-1", "F-1", "f-12", "f", "flow", '": 1')
 
 
 @dataclass(frozen=True)
