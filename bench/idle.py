@@ -15,7 +15,7 @@ from bench.served import serving
 
 _SETTLE_SECONDS = 3.0
 # What each of the two standing duties sends: the beat with its sweep, and the probe.
-_STANDING = {"UPDATE kr_worker SET beat_ts": "beat", "kr_sweep()": "sweep", "kr_probe(": "probe"}
+_STANDING = {"SET beat_ts": "beat", "kr_sweep()": "sweep", "kr_probe(": "probe"}
 
 
 async def measure(ground: Ground) -> AsyncIterator[Figure]:

@@ -39,7 +39,7 @@ async def enroll(connection: Connection) -> UUID:
 
 async def leave(connection: Connection, worker: UUID) -> None:
     """Go home."""
-    await connection.execute(query("leave"), worker)
+    await connection.execute(query("leave"), worker, 0, 0, 0)
 
 
 async def drain(connection: Connection, worker: UUID, total: int) -> float:
