@@ -23,6 +23,10 @@ DECLARE
 BEGIN
     PERFORM kr_begin_verb(flow, options, '{from,only,whole,parameters,dryRun,ifUnchanged,cancelRunning,definition}');
     PERFORM kr_check_rerun(options);
+    IF options -> 'dryRun' IS DISTINCT FROM 'true' THEN
+        -- A worker that claims one of them meanwhile would go on with a result that is to be another one: it has claimed it by now, or finds it locked.
+        PERFORM FROM kr_task_stat t WHERE t.task_flow_id = flow ORDER BY t.task_exec_seq FOR UPDATE;
+    END IF;
     version := concat_ws(' ', flow, kr_version(flow), '{"definition": "same"}' || options - '{dryRun,ifUnchanged,cancelRunning,reason,by}'::text[]);
     changed := kr_defined_otherwise(flow);
     SELECT jsonb_object_agg(kr_name(t), concat_ws(' ', kr_status_word(t.exec_status), t.outcome)) INTO was FROM kr_task_stat t WHERE t.task_flow_id = flow;

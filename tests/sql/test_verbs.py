@@ -267,6 +267,34 @@ async def test_two_who_press_at_once_are_one_after_the_other_and_the_second_is_t
         await other.close()
 
 
+async def test_a_task_that_is_claimed_while_it_is_to_run_again_is_not_passed_over(
+    engine: Engine, connection: Connection, flow: str, database_url: str
+) -> None:
+    (load,) = await engine.claim()
+    await engine.finish(load, value="1")
+    await engine.look()
+    other = await connect(database_url, role="test")
+    try:
+        async with connection.transaction():
+            # as the engine claims it: it has load's result in its hands
+            await connection.execute(
+                "UPDATE kr_task_stat SET exec_status = 1, claim_id = gen_random_uuid() WHERE task_flow_id = $1 AND name = 'left'", flow
+            )
+            rerun = asyncio.create_task(do(other, "rerun", flow, **{"from": "load"}))
+            while not await connection.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            ):
+                await asyncio.sleep(0.01)
+        with pytest.raises(asyncpg.PostgresError, match=r"left of flow .* runs at this moment"):
+            await rerun
+        assert await states(connection, flow) == [("load", "finish"), ("left", "running"), ("right", "wait"), ("join", "wait")]
+
+        await do(other, "rerun", flow, cancelRunning=True, **{"from": "load"})
+        assert await states(connection, flow) == [("load", "wait"), ("left", "wait"), ("right", "wait"), ("join", "wait")]
+    finally:
+        await other.close()
+
+
 async def test_a_lock_of_somebody_else_is_waited_for_a_second_and_then_said(
     engine: Engine, connection: Connection, flow: str, database_url: str
 ) -> None:
