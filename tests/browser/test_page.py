@@ -112,6 +112,7 @@ async def test_a_task_is_skipped_after_its_consequences_were_shown(page: Page, s
 async def test_a_result_is_handed_in_by_a_form_of_its_type(page: Page, site: Site) -> None:
     flow = await site.start("orders")
     await page.goto(f"/flows/{flow}")
+    await expect(page.locator("#task h2")).to_have_text("‖ approval approve")
     await page.get_by_role("link", name="Hand in the result…").click()
     dialog = page.get_by_role("dialog")
     assert await dialog.get_by_label("Result").evaluate("field => field.tagName") == "SELECT"

@@ -3,7 +3,7 @@
 "use strict";
 
 const LOST_AFTER = 1500, AGAIN_AFTER = 1000, POLL_EVERY = 5000, AT_MOST_EVERY = 150;
-const page = { busy: false, stale: false, last: 0, took: 0 };
+const page = { busy: false, pressed: false, stale: false, last: 0, took: 0 };
 document.documentElement.classList.add("scripted");
 
 /* Times: in the reader's zone, and counting. */
@@ -88,19 +88,23 @@ async function read(address) {
 
 // One look at a time; whatever changes meanwhile is one more look. A page that is slow to make is asked for less often.
 async function look() {
-  if (page.busy || document.hidden) { page.stale = true; return; }
+  if (page.busy || page.pressed || document.hidden) { page.stale = true; return; }
   page.busy = true; page.stale = false;
   const pause = Math.max(0, page.last + Math.max(AT_MOST_EVERY, 4 * page.took) - performance.now());
   if (page.last && pause) await new Promise((done) => setTimeout(done, pause));
   const began = performance.now(), address = location.href;
   try {
     const fresh = await read(address);
-    if (address === location.href) put(fresh);
+    if (page.pressed) page.stale = true;
+    else if (address === location.href) put(fresh);
     found();
   } catch { lost(); setTimeout(look, AGAIN_AFTER); }
   page.last = performance.now(); page.took = page.last - began; page.busy = false;
   if (page.stale) look();
 }
+// What is pressed stays where it is until it is let go: the click is meant for that.
+addEventListener("pointerdown", () => { page.pressed = true; }, true);
+for (const kind of ["pointerup", "pointercancel", "blur"]) addEventListener(kind, () => setTimeout(() => { page.pressed = false; if (page.stale) look(); }), true);
 
 /* Hearing: one stream while the page is looked at; without it, asking now and then. */
 
