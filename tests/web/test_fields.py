@@ -47,7 +47,7 @@ def test_a_default_stands_in_the_field_in_the_form_that_it_is_sent_in() -> None:
         "odd": {"schema": {"type": "integer"}, "default": "five"},
         "long": {"schema": {"type": "string"}, "default": "a\nb"},
     }
-    boxes = {box.key: box for box in boxes_of(takes, "parameters")}
+    boxes = {box.key: box for box in boxes_of(takes, "parameters", {})}
 
     assert {name: box.value for name, box in boxes.items()} == {
         "name": "", "urls": '["a"]', "loud": "false", "top": "5", "colour": '"blue"', "note": "", "odd": '"five"', "long": "a\nb",

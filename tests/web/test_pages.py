@@ -13,7 +13,7 @@ import pytest
 from markupsafe import escape
 
 from flower.core.definition import DefinedStep, Definition
-from flower.core.model import Order, Outcome, Program
+from flower.core.model import Json, Order, Outcome, Program
 from flower.core.status import Status, Why
 from flower.database.pool import Connection, Pool
 from flower.database.store import Store
@@ -230,6 +230,18 @@ async def test_rows_that_a_hand_has_spoilt_break_no_page(site: Client, pool: Poo
         assert "canary" not in text, address
     for address in ("/api/workers", "/api/overview", f"/api/flows/{flow}/why"):
         assert (await send(site, "GET", address)).status == 200, address
+
+
+@pytest.mark.parametrize("takes", [None, {"url": {"schema": {"type": "string"}}}, {"url": [1]}, {"url": "text"}])
+async def test_another_flow_like_one_begins_with_its_parameters(site: Client, pool: Pool, connection: Connection, takes: Json) -> None:
+    await Engine(pool).enroll(Program("Ok", ("url", "api_key"), accepts={"url": {"type": "string"}}))
+    flow = await one_step(pool, "one")
+    await connection.execute("UPDATE kr_flow_stat SET parameters = $1", json.dumps({"url": "given-url", "api_key": "canary"}))
+    await connection.execute("UPDATE ms_workflow SET takes = $1", takes and json.dumps(takes))
+
+    status, text = await read(site, f"/workflows/one?show=start&flow={flow}")
+
+    assert (status, "given-url" in text, "canary" in text) == (200, True, False)
 
 
 async def test_what_is_very_large_is_cut_and_does_not_hold_the_page_up(site: Client, pool: Pool, connection: Connection) -> None:

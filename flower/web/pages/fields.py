@@ -46,10 +46,15 @@ class Box:
         return f"{self.within}.{self.key}" if self.within else self.key
 
 
-def boxes_of(takes: Mapping[str, Json], within: str) -> tuple[Box, ...]:
-    """Return a field for each parameter in *takes*, `{"name": {"schema": …, "default": …}}`: first those that are required, without a default."""
+def boxes_of(takes: Mapping[str, Json], within: str, given: Mapping[str, Json]) -> tuple[Box, ...]:
+    """Return a field for each parameter in *takes*, `{"name": {"schema": …, "default": …}}`: first those that are required, without a default.
+
+    What is *given* stands in a field in place of its default.
+    """
     known = {name: taken if isinstance(taken, Mapping) else {} for name, taken in takes.items()}
-    boxes = [box_of(name, taken.get("schema") or {}, within=within, default=taken.get("default", ...)) for name, taken in known.items()]
+    boxes = [
+        box_of(name, taken.get("schema") or {}, within=within, default=given.get(name, taken.get("default", ...))) for name, taken in known.items()
+    ]
     return tuple(sorted(boxes, key=lambda box: not box.is_required))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
 from typing import Any, Final, Literal
@@ -12,11 +12,11 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from flower.core.figures import History
-from flower.core.model import Given, Json, Program, Step, Workflow
+from flower.core.model import Json, Program, Step, Workflow
 from flower.core.picture import Edge, Node, Picture
 from flower.core.revisions import difference
 from flower.core.steps import number
-from flower.database.store.workflows import Workflows
+from flower.database.store import Store
 from flower.web.api.history import HIGHEST
 from flower.web.drawing import graph
 from flower.web.drawing.charts import Square, strip
@@ -100,27 +100,17 @@ async def workflow(request: web.Request) -> web.Response:
     """Show one workflow."""
     part, store = query(request, Part), request.app[STORE].workflows
     found = await store.get(tail(request, _PREFIX))
-    given = await request.app[STORE].flows.given(part.flow) if part.flow else None
-    filled = await _FILLED[part.show](store, _with(found, given), part)
+    filled = await _FILLED[part.show](request.app[STORE], found, part)
     (history,) = await store.histories([found.workflow])
     return show(request, "workflow.html", workflow=found, part=part, went=_went(history), watch=EVERYTHING, **filled)
 
 
-def _with(workflow: Workflow, given: Given | None) -> Workflow:
-    """Return *workflow* with what a flow was *given* for defaults."""
-    values = given.parameters if given and isinstance(given.parameters, dict) else {}
-    if not values or workflow.takes is None:
-        return workflow
-    takes = {name: {**item, "default": values[name]} if name in values else item for name, item in workflow.takes.items()}
-    return replace(workflow, takes=takes)
-
-
-async def _steps(store: Workflows, found: Workflow, part: Part) -> dict[str, Any]:
-    programs = await store.programs([step.program for step in found.steps])
+async def _steps(store: Store, found: Workflow, part: Part) -> dict[str, Any]:
+    programs = await store.workflows.programs([step.program for step in found.steps])
     drawn = graph.draw(_picture(found.steps), part.step, noun="step") if len(found.steps) <= _DRAWN else None
     shown = [step for step in found.steps if part.after is None or step.seq > part.after]
     following = shown[_ROWS - 1].seq if len(shown) > _ROWS else None
-    return {"steps": shown[:_ROWS], "next": following, "graph": drawn, "chosen": part.step, "parameters": taken(found, programs)}
+    return {"steps": shown[:_ROWS], "next": following, "graph": drawn, "chosen": part.step, "parameters": taken(found, programs, {})}
 
 
 def _picture(steps: Sequence[Step]) -> Picture:
@@ -132,31 +122,36 @@ def _picture(steps: Sequence[Step]) -> Picture:
     return Picture(None, nodes, tuple(edges))
 
 
-async def _start(store: Workflows, found: Workflow, _part: Part) -> dict[str, Any]:
-    programs = await store.programs([step.program for step in found.steps])
-    return {"boxes": taken(found, programs), "order": _ORDER, "send": f"/register/{address(found.workflow)}"}
+async def _start(store: Store, found: Workflow, part: Part) -> dict[str, Any]:
+    programs = await store.workflows.programs([step.program for step in found.steps])
+    given = (await store.flows.given(part.flow)).parameters if part.flow else None
+    return {
+        "boxes": taken(found, programs, given if isinstance(given, dict) else {}),
+        "order": _ORDER,
+        "send": f"/register/{address(found.workflow)}",
+    }
 
 
-async def _revisions(store: Workflows, found: Workflow, part: Part) -> dict[str, Any]:
-    listed = await store.revisions(found.workflow, limit=_REVISIONS)
-    chosen = await store.revision(found.workflow, part.revision or listed[0].revision)
-    before = next(iter(await store.revisions(found.workflow, before=chosen.revision, limit=1)), None)
+async def _revisions(store: Store, found: Workflow, part: Part) -> dict[str, Any]:
+    listed = await store.workflows.revisions(found.workflow, limit=_REVISIONS)
+    chosen = await store.workflows.revision(found.workflow, part.revision or listed[0].revision)
+    before = next(iter(await store.workflows.revisions(found.workflow, before=chosen.revision, limit=1)), None)
     return {"revisions": listed, "chosen": chosen, "difference": None if before is None else difference(before, chosen)}
 
 
 _FILLED: Final = {"steps": _steps, "start": _start, "revisions": _revisions}
 
 
-def taken(workflow: Workflow, programs: Mapping[str, Program]) -> tuple[Box, ...]:
-    """Return the fields of a form that starts *workflow*: what it says that it takes, else what its steps take."""
+def taken(workflow: Workflow, programs: Mapping[str, Program], given: Mapping[str, Json]) -> tuple[Box, ...]:
+    """Return the fields of a form that starts *workflow*: what it says that it takes, else what its steps take. What is *given* stands in them."""
     if isinstance(workflow.takes, dict):
-        return boxes_of(dict(islice(workflow.takes.items(), _FIELDS)), "parameters")
+        return boxes_of(dict(islice(workflow.takes.items(), _FIELDS)), "parameters", given)
     boxes: dict[str, Box] = {}
     for step in workflow.steps[:_ROWS]:
         program, own = programs.get(step.program), step.parameters if isinstance(step.parameters, dict) else {}
         for name in dict.fromkeys([*own, *((program and program.takes) or ())]):
             schema: Json = ((program and program.accepts) or {}).get(name) or {}
-            default = own.get(name, ... if program and name in program.requires else None)
+            default = given.get(name, own.get(name, ... if program and name in program.requires else None))
             boxes.setdefault(name, box_of(name, schema, within="parameters", default=default))
     more = Box("more", "area", "json", "More parameters", within="parameters", hint='a JSON object, like {"name": "value"}', spread=True)
     return (*boxes.values(), more)
