@@ -185,7 +185,7 @@ def _has_ended(flow: Flow) -> bool:
 
 async def _result_of(store: Store, flow: Flow) -> Json:
     if flow.status is Status.FINISH:
-        return await store.flows.result(flow.flow_id)
+        return (await store.flows.given(flow.flow_id)).result
     raise FlowFailed(flow.flow_id, flow.workflow, stopped(await store.flows.tasks(flow.flow_id)))
 
 

@@ -62,7 +62,7 @@ async def _run(workflow: str, parameters: dict[str, Json], database: str | None)
             flow, tasks, said = await follow(found, store, registered.flow_id)
             status = exit_status(flow, tasks)
             if status == DONE:
-                print_json(await store.flows.result(registered.flow_id))
+                print_json((await store.flows.given(registered.flow_id)).result)
             else:
                 print_flow(flow, tasks, said, as_json=False)
             return status

@@ -14,7 +14,7 @@ from uuid import uuid4
 import asyncpg
 
 from flower.core.errors import AmbiguousFlow, FieldError, FlowerError, Invalid, KeyReused, UnknownFlow
-from flower.core.model import Flow, Given, Json, NotBegun, Order, Page, Registered, Task, Waiting
+from flower.core.model import Flow, Given, NotBegun, Order, Page, Registered, Task, Waiting
 from flower.core.status import words
 from flower.core.strict import is_clean
 from flower.core.waiting import sentences
@@ -89,12 +89,8 @@ class Flows:
             raise UnknownFlow(flow_id)
         return flow_of(row)
 
-    async def result(self, flow_id: str) -> Json:
-        """Return what a flow has resulted in so far; None if its workflow says nothing of that."""
-        return json_of(await self._pool.fetchval(query("flow_result"), flow_id))
-
     async def given(self, flow_id: str) -> Given:
-        """Return what a flow was started with, and what it has resulted in so far."""
+        """Return what a flow was started with, and what it has resulted in so far: None if its workflow says nothing of that."""
         row = await self._pool.fetchrow(query("flow_given"), flow_id)
         return Given(None, None) if row is None else Given(json_of(row["parameters"]), json_of(row["result"]))
 
