@@ -39,7 +39,7 @@ async def events(request: web.Request) -> web.StreamResponse:
     wanted, watchers = query(request, EventsQuery), request.app[WATCHERS]
     if len(watchers) >= MOST_WATCHERS:
         raise RequestRefused(503, f"{MOST_WATCHERS} watch already: ask again now and then instead", {"Retry-After": "5"})
-    stream = EventSourceResponse(headers=_headers(), ping_interval=_LONGEST_SILENCE_SECONDS, send_timeout=_TAKING_SECONDS)
+    stream = EventSourceResponse(headers=HEADERS, ping_interval=_LONGEST_SILENCE_SECONDS, send_timeout=_TAKING_SECONDS)
     async with watchers.watching(wanted.flow) as watcher:
         await stream.prepare(request)
         # Whoever has left is noticed by the library, when it next sends something to keep the connection alive.
@@ -55,7 +55,3 @@ async def _tell(stream: EventSourceResponse, watcher: Watcher, said: str) -> Non
     await stream.send(said, event="ready", retry=_AGAIN_MILLISECONDS)
     while await watcher.changed():
         await stream.send(said, event="changed")
-
-
-def _headers() -> dict[str, str]:
-    return {name: value for name, value in HEADERS.items() if name != "Cache-Control"}
