@@ -128,7 +128,7 @@ class PastFlow:
 
     @property
     def went_wrong(self) -> bool:
-        """Whether it is over, for now, because a task went wrong."""
+        """Whether it stands still because a task went wrong."""
         return self.status is Status.SUSPEND and self.stalled and self.outcome in FAULTS
 
 
