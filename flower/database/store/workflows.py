@@ -64,9 +64,10 @@ class Workflows:
         """Return the error for a name that no workflow has."""
         return UnknownWorkflow(workflow, get_close_matches(workflow, await self.names(), n=3))
 
-    async def names(self) -> tuple[str, ...]:
-        """Return the ids of all workflows, in order."""
-        return tuple(row["workflow"] for row in await self._pool.fetch(query("workflow_names")))
+    async def names(self, after: str | None = None) -> tuple[str, ...]:
+        """Return the ids of all workflows, or of those behind *after*, in the order of Python: the database's collation is another."""
+        found = (str(row["workflow"]) for row in await self._pool.fetch(query("workflow_names")))
+        return tuple(sorted(name for name in found if after is None or name > after))
 
     async def histories(self, workflows: Sequence[str]) -> tuple[History, ...]:
         """Return how the latest flows of each of *workflows* went, up to 50 of each, in the order of *workflows*; empty for a name without flows.
@@ -98,6 +99,10 @@ class Workflows:
             return found[0]
         await self.revisions(workflow, limit=1)
         raise UnknownRevision(workflow, number)
+
+    async def revision_before(self, revision: Revision) -> Revision | None:
+        """Return the revision that *revision* took the place of; None for the first."""
+        return next(iter(await self.revisions(revision.workflow, before=revision.revision, limit=1)), None)
 
     async def programs(self, names: Sequence[str]) -> Mapping[str, Program]:
         """Return what is known of those programs of *names* that a worker has ever announced."""

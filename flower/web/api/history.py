@@ -48,8 +48,7 @@ class DifferenceQuery(BaseModel):
 async def histories(request: web.Request) -> web.Response:
     """List how the latest flows of each workflow went, in order of name, in parts."""
     wanted, store = query(request, HistoriesQuery), request.app[STORE].workflows
-    # In the order of Python, not of the database's collation: the next part begins where this one compares.
-    names = sorted(name for name in await store.names() if wanted.after is None or name > wanted.after)
+    names = await store.names(wanted.after)
     items = [figure_shapes.history(item) for item in await store.histories(names[: wanted.limit])]
     return answer({"items": items, "next": names[wanted.limit - 1] if len(names) > wanted.limit else None})
 
@@ -77,9 +76,7 @@ async def differences(request: web.Request) -> web.Response:
     """Say what changed from one revision of a workflow to another."""
     wanted, store, name = query(request, DifferenceQuery), request.app[STORE].workflows, tail(request, "/api/differences/")
     new = (await store.revisions(name, limit=1))[0] if wanted.new is None else await store.revision(name, wanted.new)
-    old = (
-        next(iter(await store.revisions(name, before=new.revision, limit=1)), None) if wanted.old is None else await store.revision(name, wanted.old)
-    )
+    old = await store.revision_before(new) if wanted.old is None else await store.revision(name, wanted.old)
     if old is None:
         raise Invalid([FieldError("old", f"{new.revision} is the first revision: there is none before it")])
     return answer(figure_shapes.difference(difference(old, new)))

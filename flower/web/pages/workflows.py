@@ -66,7 +66,7 @@ class Names(BaseModel, extra="forbid", frozen=True):
 async def workflows(request: web.Request) -> web.Response:
     """List all workflows, by name, in parts."""
     after, store = query(request, Names).after, request.app[STORE].workflows
-    names = sorted(name for name in await store.names() if after is None or name > after)
+    names = await store.names(after)
     went = [_went(history) for history in await store.histories(names[:_MOST])]
     return show(request, "workflows.html", workflows=went, next=names[_MOST - 1] if len(names) > _MOST else None, after=after, watch=EVERYTHING)
 
@@ -135,7 +135,7 @@ async def _start(store: Store, found: Workflow, part: Part) -> dict[str, Any]:
 async def _revisions(store: Store, found: Workflow, part: Part) -> dict[str, Any]:
     listed = await store.workflows.revisions(found.workflow, limit=_REVISIONS)
     chosen = await store.workflows.revision(found.workflow, part.revision or listed[0].revision)
-    before = next(iter(await store.workflows.revisions(found.workflow, before=chosen.revision, limit=1)), None)
+    before = await store.workflows.revision_before(chosen)
     return {"revisions": listed, "chosen": chosen, "difference": None if before is None else difference(before, chosen)}
 
 
