@@ -190,7 +190,7 @@ def _mark(node: Node) -> tuple[Mark, str]:
     if node.status is None:
         return STEP, node.program or ""
     found = mark(node.status, node.outcome)
-    return found, f"{found.word} · attempt {node.attempt}" if node.attempt > 1 else found.word
+    return found, found.told(node.attempt)
 
 
 def _of_fold(fold: Fold, corner: tuple[int, int], query: Mapping[str, str]) -> Box:

@@ -24,6 +24,10 @@ class Mark:
     symbol: str
     word: str
 
+    def told(self, attempt: int) -> str:
+        """Return the word, and from the second on which attempt it is."""
+        return f"{self.word} · attempt {attempt}" if attempt > 1 else self.word
+
 
 def mark(status: str, outcome: str | None = None) -> Mark:
     """Return the mark of a task in *status*: its word, or whatever number a hand wrote. One that went wrong has a mark of its own."""

@@ -241,7 +241,7 @@ def _zoomed(whole: _Axis, zoom: int, at: float) -> tuple[_Axis, float]:
 
 def _bar(n: int, row: Row, done: Sequence[Stretch], axis: _Axis, selected: Decimal | None, query: Mapping[str, str]) -> Bar:
     found, seq = mark(row.status, row.outcome), number(row.seq)
-    words = f"{found.word} · attempt {row.attempt}" if row.attempt > 1 else found.word
+    words = found.told(row.attempt)
     return Bar(
         id=f"bar-{seq}",
         y=TOP + n * ROW,
