@@ -19,7 +19,7 @@ from flower.core.masks import mask
 from flower.core.model import Deed, Flow, Given, Json, LogLine, Task
 from flower.core.quantities import between
 from flower.core.status import Status, status_word
-from flower.core.steps import commands, failing_of, number
+from flower.core.steps import commands, failing_of, number, which_attempt
 
 _LONGEST_VALUE = 1000
 _LAST_DEEDS = 5
@@ -139,10 +139,8 @@ def _ways_on(task: Task) -> Iterator[tuple[str, str]]:
 
 
 def _attempt(task: Task) -> str:
-    """Return which attempt it is, of how many that were not undone since, and when it began."""
-    again = f", in all {task.attempt}" if task.attempt != task.tries else ""
-    began = f", at {local(task.started_at)}" if task.started_at else ""
-    return f"{task.tries} of {task.attempts}{again}{began}"
+    """Return which attempt it is, and when it began."""
+    return which_attempt(task) + (f", at {local(task.started_at)}" if task.started_at else "")
 
 
 def how_far(task: Task) -> str:

@@ -41,6 +41,12 @@ def reused(task: Json) -> str:
     return str(task["name"]) if task["ageSeconds"] is None else f"{task['name']} ({duration(task['ageSeconds'])} old)"
 
 
+def which_attempt(task: Task) -> str:
+    """Return which attempt *task* is at, of how many, as `1 of 3, in all 4` where some count no more."""
+    again = f", in all {task.attempt}" if task.attempt != task.tries else ""
+    return f"{task.tries} of {task.attempts}{again}"
+
+
 def commands(task: Task) -> dict[str, str]:
     """Return what a person may type for *task*, which is suspended, by the name of the verb."""
     flow, seq = shlex.quote(task.flow_id), number(task.seq)

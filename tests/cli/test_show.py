@@ -18,7 +18,7 @@ from flower.cli.show import print_flow
 from flower.cli.waiting import exit_status
 from flower.core.model import Flow, Task
 from flower.core.status import Status, Why
-from flower.core.steps import number
+from flower.core.steps import number, which_attempt
 
 BEGAN = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
@@ -82,6 +82,11 @@ def test_what_a_worker_noticed_stands_before_the_table_whatever_became_of_the_ta
     lead, _, _ = shown(capsys, a_flow(), a_task("1"), a_task("2", notice=notice)).partition("\nSEQ")
     assert f"\nTask 2 (step2), attempt 1: {line}\n" in lead
     assert "Task 1" not in lead
+
+
+@pytest.mark.parametrize(("attempt", "told"), [(3, "3 of 3"), (7, "3 of 3, in all 7")])
+def test_attempts_that_count_no_more_are_told_apart_from_those_used_up(attempt: int, told: str) -> None:
+    assert which_attempt(a_task(attempt=attempt, tries=3, attempts=3)) == told
 
 
 def test_the_failing_task_comes_first_with_all_that_is_known_of_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from flower.core.model import Json, LogLine, Task
 from flower.core.picture import Attempt
 from flower.core.quantities import between
 from flower.core.status import FAULTS, Status, status_word
+from flower.core.steps import which_attempt
 from flower.database.store import Store
 from flower.web.drawing.marks import Mark
 from flower.web.drawing.marks import mark as marked
@@ -89,7 +90,7 @@ async def shown_task(store: Store, flow_id: str, step: str) -> Shown:
     return Shown(
         task=task,
         mark=marked(status_word(task.status), task.outcome),
-        attempt=_attempt(task),
+        attempt=which_attempt(task),
         took=between(task.started_at, task.finished_at or task.suspended_at),
         error=error_of(task.error),
         progress=progress(task.progress) if task.status == Status.RUNNING else (None, None),
@@ -112,11 +113,6 @@ def error_of(value: Json) -> Error | None:
     known = {name: "" if shown.get(name) is None else str(shown[name]) for name in _ERROR_PARTS}
     rest = {name: item for name, item in shown.items() if name not in _ERROR_PARTS}
     return Error(known["type"] or "Error", known["message"], known["where"], known["traceback"], rest or None)
-
-
-def _attempt(task: Task) -> str:
-    again = f", in all {task.attempt}" if task.attempt != task.tries else ""
-    return f"{task.tries} of {task.attempts}{again}"
 
 
 def _earlier(attempt: Attempt) -> Earlier:
