@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from flower.cli import code, database, doctor, incidents, logs, look, repro, rerun, serve, show, start, verbs
+from flower.cli import code, database, doctor, incidents, limits, logs, look, repro, rerun, serve, show, start, verbs
 from flower.cli import run as run_
 from flower.core.errors import ConfigurationError, FlowerError
 from flower.core.strict import is_clean
@@ -60,6 +60,8 @@ app.command("show")(show.show)
 app.command("why")(look.why)
 app.command("logs")(logs.logs)
 app.command("repro")(repro.repro)
+app.command("limit", context_settings={"ignore_unknown_options": True})(limits.limit)
+app.command("limits")(limits.limits)
 app.command("incidents")(incidents.incidents)
 app.command("notify")(incidents.notify)
 for verb in (rerun.rerun, verbs.retry, verbs.ignore, verbs.complete, verbs.cancel, verbs.suspend, verbs.resume):

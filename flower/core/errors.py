@@ -109,6 +109,17 @@ class UnknownTask(UsageError):
         self.flow, self.step, self.near = flow, step, tuple(near)
 
 
+class UnknownLimit(UsageError):
+    """No limit has this name. *near*: names that look like it."""
+
+    status = 404
+
+    def __init__(self, name: str, near: Sequence[str] = ()) -> None:
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        super().__init__(f"there is no limit {name!r}{hint} (list them: python -m flower limits, or GET /api/limits)")
+        self.name, self.near = name, tuple(near)
+
+
 class UnknownRevision(UsageError):
     """A workflow has no such revision."""
 

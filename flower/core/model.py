@@ -287,12 +287,32 @@ class Workflow:
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """How many tasks that name it may run at once, and how it stands. Of a pattern (`tenant:*`) all that begins so is counted together.
+
+    *slots*: None for any number; of a pattern, what each name has. *rate*: as `10/min`. *ready*: tasks that it has let through and that wait for a
+    slot of a worker. *waiting*: for this limit, *and_more* than that. *holders*: up to five tasks, as flow/seq. *next_at*: when the rate lets the
+    next one start, None if it may now.
+    """
+
+    name: str
+    slots: int | None
+    rate: str | None
+    running: int
+    ready: int
+    waiting: int
+    and_more: bool
+    holders: tuple[str, ...]
+    next_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """A registered function, as a worker announces it.
 
     *takes*: the parameters it has, None if it takes any name (`**kwargs`). *requires*: those of them without a default.
     *accepts*: their JSON schemas by name. *result*: the JSON schema of what it returns, `{}` for anything. *options*: what it says of its
-    attempts (see `flower.sdk.retry`), None if that is as usual. *place*: `file:line`.
+    attempts (see `flower.sdk.retry`), None if that is as usual. *place*: `file:line`. *limits*: those that its tasks count for.
     """
 
     name: str
@@ -302,6 +322,7 @@ class Program:
     result: Json = None
     options: Json = None
     place: str | None = None
+    limits: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from flower.core.masks import mask
-from flower.core.model import Deed, Flow, Given, Incident, Json, LogLine, Page, Registered, Step, Task, Waiting, Workflow
+from flower.core.model import Deed, Flow, Given, Incident, Json, Limit, LogLine, Page, Registered, Step, Task, Waiting, Workflow
 from flower.core.picture import Attempt
 from flower.core.revisions import shown_takes
 from flower.core.status import status_word
@@ -31,6 +31,21 @@ def page(found: Page) -> Json:
 def whole(items: Sequence[Json]) -> Json:
     """Return a list that comes in one part, in the form of those that do not."""
     return {"items": list(items), "next": None}
+
+
+def limit(value: Limit) -> Json:
+    """Return a limit and how it stands with it."""
+    return {
+        "name": value.name,
+        "slots": value.slots,
+        "rate": value.rate,
+        "running": value.running,
+        "ready": value.ready,
+        "waiting": value.waiting,
+        "andMore": value.and_more,
+        "holders": list(value.holders),
+        "nextAt": moment(value.next_at),
+    }
 
 
 def flow(value: Flow) -> Json:

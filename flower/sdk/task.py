@@ -14,6 +14,7 @@ from flower.core.errors import ModuleProblem, NotInWorkflow, TraceError
 from flower.core.model import Program
 from flower.sdk.handle import place
 from flower.sdk.hints import json_schema, read_hints
+from flower.sdk.limits import limits_of
 from flower.sdk.parameters import Parameters
 from flower.sdk.registry import REGISTRY, Registered
 from flower.sdk.results import converter
@@ -34,7 +35,7 @@ class Task(Registered, Generic[P, R, F]):
     """A function that workflows can name.
 
     *fn* is the function itself. *name* is what stands in the column `program`. *place* is `file:line` of the function.
-    *policy*: how often it is tried, and how long it may take.
+    *policy*: how often it is tried, and how long it may take. *limits*: those that it counts for.
     Made by `task`, never by hand.
     """
 
@@ -42,6 +43,7 @@ class Task(Registered, Generic[P, R, F]):
 
     def __init__(self, fn: F, name: str, place: str, local: Mapping[str, Any], policy: Policy = _USUAL) -> None:
         self.fn, self.name, self.place = fn, name, place
+        self.limits: tuple[str, ...] | None = None
         self.is_async = inspect.iscoroutinefunction(fn)
         self.signature = _signature(fn, name, place)
         self._local, self._step, self.policy = local, StepOptions(), policy
@@ -96,6 +98,7 @@ class Task(Registered, Generic[P, R, F]):
             json_schema(self._hints.get("return", Any)),
             self.policy.to_json(),
             self.place,
+            self.limits,
         )
 
     @cached_property
@@ -131,14 +134,16 @@ def task(
     give_up_on: type[BaseException] | tuple[type[BaseException], ...] = (),
     timeout: float | None = None,
     on_lost: Literal["retry", "suspend"] = "retry",
+    limit: str | Sequence[str] | None = None,
 ) -> Decorate: ...
-def task(fn: Callable[..., Any] | None = None, /, *, name: str | None = None, **options: Any) -> Any:
+def task(fn: Callable[..., Any] | None = None, /, *, name: str | None = None, limit: str | Sequence[str] | None = None, **options: Any) -> Any:
     """Make a function a task, called like the function or *name*.
 
     An `async def` runs on the loop, a `def` in a thread. *attempts*: how often it is tried, if what it raises is one of *retry_on* (any
     Exception) and none of *give_up_on*. *backoff*: the pause before the second attempt in seconds, then doubled, up to 300; or a Backoff.
     *timeout*: how many seconds one attempt may take. *on_lost*: `suspend` for a task that must not run again by itself after its worker was
-    lost. Raises ModuleProblem, with file and line, for a function that cannot be a task (a generator, positional-only or `*args`
+    lost. *limit*: the name of a limit, or several, that it counts for; `"tenant:{customer}"` is one for each value of its parameter customer.
+    Raises ModuleProblem, with file and line, for a function that cannot be a task (a generator, positional-only or `*args`
     parameters), for a name that another task has, and for options that make no sense.
     """
     caller = sys._getframe(1)  # noqa: SLF001 - where a callable without code of its own was made a task, and its local types
@@ -148,6 +153,10 @@ def task(fn: Callable[..., Any] | None = None, /, *, name: str | None = None, **
         place = code_place(decorated) or where
         called = proper_name(decorated, name, place, "task")
         made: Task[..., Any, Any] = Task(decorated, called, place, local_types(decorated, local), _policy(options, called, place))
+        try:
+            made.limits = limits_of(limit, made.signature)
+        except (TypeError, ValueError) as error:
+            refuse(place, f"the options of {called} are wrong: {error}")
         REGISTRY.add(made)
         return made
 

@@ -59,7 +59,7 @@ class Trace:
         name = self._free_name(task.name) if options.name is None else self._own_name(options.name, where)
         seq = Decimal(len(self.steps) + 1)
         depends_on = tuple(sorted({self._seqs[parent] for parent in parents}))
-        self.steps.append(DefinedStep(seq, name, task.name, depends_on, parameters, where))
+        self.steps.append(DefinedStep(seq, name, task.name, depends_on, parameters, where, limits=task.limits))
         self._seqs[name] = seq
         return Handle(Reference("task", name))
 

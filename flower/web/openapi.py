@@ -15,6 +15,7 @@ from flower.web.answers import answer
 from flower.web.api.events import EVENTS, EventsQuery
 from flower.web.api.flows import FlowsQuery, LogsQuery
 from flower.web.api.history import DifferenceQuery, HistoriesQuery, RevisionsQuery
+from flower.web.api.limits import SetLimit
 from flower.web.api.register import LONGEST_KEY, LONGEST_WORKFLOW, Registration
 from flower.web.api.verbs import HandedIn, Rerun, Said, Skipping, Urgency
 from flower.web.api.workflows import Written
@@ -44,6 +45,8 @@ ANSWERS = {
     "/api/flows/{flowId}/tasks/{step}/ignore": "Ignored",
     **{f"/api/flows/{{flowId}}/tasks/{{step}}/{verb}": "DoneToTask" for verb in ("complete", "retry")},
     "/api/incidents": "IncidentList",
+    "/api/limits": "LimitList",
+    "/api/limits/{name}": "Limit",
     "/api/workflows": "WorkflowList",
     "/api/workflows/{workflow}": "Workflow",
     "/api/history": "HistoryList",
@@ -67,7 +70,7 @@ QUERIES: dict[str, type[BaseModel]] = {
     "/api/differences/{workflow}": DifferenceQuery,
 }
 
-# What POST takes in its body.
+# What POST, or where there is none PUT, takes in its body.
 BODIES: dict[str, type[BaseModel]] = {
     REGISTER + "/{task_id}": Registration,
     "/api/flows/{flowId}/rerun": Rerun,
@@ -76,6 +79,7 @@ BODIES: dict[str, type[BaseModel]] = {
     "/api/flows/{flowId}/tasks/{step}/ignore": Skipping,
     "/api/flows/{flowId}/tasks/{step}/complete": HandedIn,
     "/api/flows/{flowId}/tasks/{step}/retry": Said,
+    "/api/limits/{name}": SetLimit,
 }
 
 _PATH_WORDS = {
@@ -83,6 +87,7 @@ _PATH_WORDS = {
     "flowId": "the whole id of a flow",
     "step": "a task's seq, or its name",
     "workflow": "the workflow's id; slashes may stand as they are",
+    "name": "the name of a limit, or a pattern, as tenant:*; slashes may stand as they are",
 }
 
 
@@ -128,9 +133,9 @@ def _operation(path: str, route: web.AbstractRoute) -> Json:
         "parameters": list(_parameters(path)),
         "responses": {"200": {"description": "as asked", "content": content}, "default": error},
     }
-    if path in BODIES:
-        operation["requestBody"] = {"required": False, "content": _content(BODIES[path].__name__)}
-    if route.method == "PUT":
+    if path in BODIES and route.method in {"POST", "PUT"}:
+        operation["requestBody"] = {"required": route.method == "PUT", "content": _content(BODIES[path].__name__)}
+    elif route.method == "PUT":
         operation["requestBody"] = {"required": True, "content": _content("Written")}
     if path == "/readyz":
         operation["responses"]["503"] = {"description": "not ready", "content": content}

@@ -110,6 +110,18 @@ SCHEMAS: dict[str, Json] = {
     ),
     "AttemptList": _list_of("Attempt"),
     "Waiting": _object(seq=_NUMBER, name=TEXT, gate={"enum": [*(gate.value for gate in Gate), None]}, reason=TEXT, reasons=_array(TEXT)),
+    "Limit": _object(
+        name=TEXT,
+        slots={"type": ["integer", "null"], "description": "how many may run at once; null: any number; of a pattern: under each of its names"},
+        rate=_TEXT_OR_NULL | {"description": "how many may start in what time, as 10/min"},
+        running=_WHOLE,
+        ready=_WHOLE | {"description": "let through, and waiting for a slot of a worker"},
+        waiting=_WHOLE | {"description": "for this limit"},
+        andMore=_YES_OR_NO | {"description": "more wait than were counted"},
+        holders=_array(TEXT) | {"description": "up to five tasks that run, as flow/seq"},
+        nextAt=_TIME | {"description": "when the rate lets the next one start"},
+    ),
+    "LimitList": _list_of("Limit"),
     "Workflow": _object(
         workflow=TEXT, revision=_WHOLE, parameters=_ANYTHING, result=_ANYTHING, timeout={"type": ["number", "null"]}, steps=_array(ref("Step"))
     ),

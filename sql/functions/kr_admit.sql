@@ -1,51 +1,165 @@
--- Let tasks through the gate limit, most urgent first, all of a task's limits or none. Who is inside is counted from rows, under a
--- lock on the limits' rows. A task that finds another of its limits full moves there. Answers those that now stand at the gate slot.
-CREATE OR REPLACE FUNCTION kr_admit(names text[], careful boolean)
-RETURNS TABLE (program text, run_order double precision, rank integer, seq numeric, flow text) LANGUAGE plpgsql AS $$
-#variable_conflict use_column
+-- Whom the gate limit lets through: all of a task's limits or none. Who is inside is counted from rows, under a lock per limit that nobody waits for.
+-- A limit lets in the most urgent first; among the keys of a pattern slots go round (decision 0019). None lets in much more than the workers have slots for:
+-- whoever waits for a slot would be counted at each turn. A task that finds another of its limits full moves there.
+-- Those that are let through are locked and not written: most are claimed at once, and kr_settle_admitted writes the rest.
+CREATE OR REPLACE FUNCTION kr_admit(names text[]) RETURNS kr_admission LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
 DECLARE
     most   CONSTANT integer := 100;
-    locked text[];
-    inside_names text[];
-    inside_counts bigint[];
+    now_   CONSTANT timestamptz := clock_timestamp();
+    made   kr_admission;
+    doors  text[];             -- the limits and patterns that nobody else lets somebody in at now
+    inside kr_inside;
+    takes  integer[];          -- of how many of each queue we look at the tasks
+    ruled  record;
+    round  record;
+    found_ record;
+    judged record;
 BEGIN
-    IF careful THEN
-        RETURN QUERY SELECT * FROM kr_admit_each(names);
-        RETURN;
+    -- the keys of a pattern are found below; a rate counts for each of its own
+    SELECT coalesce(array_agg(n) FILTER (WHERE r.pattern IS NULL OR r.every_seconds IS NOT NULL), '{}') AS names, coalesce(array_agg(n) FILTER (WHERE r.pattern IS NULL), '{}') AS plain,
+            coalesce(array_agg(DISTINCT r.pattern) FILTER (WHERE r.pattern IS NOT NULL), '{}') AS patterns INTO ruled
+        FROM unnest(names) n LEFT JOIN LATERAL kr_rule(n) r ON true WHERE NOT kr_counts_flows(n);
+    doors := kr_lock_limits(ruled.plain || ruled.patterns);
+    IF NOT doors @> ruled.patterns THEN
+        INSERT INTO kr_recount (kind, name) SELECT 'limit', p FROM unnest(ruled.patterns) p WHERE p <> ALL (doors);
     END IF;
-    locked := ARRAY(
-        SELECT l.name FROM ms_limit l WHERE l.name = ANY (ARRAY(
-            SELECT unnest(names) UNION SELECT unnest(h.limits) FROM unnest(names) n (name) CROSS JOIN LATERAL (
-                SELECT t.limits FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.gate IN ('pause', 'program', 'limit') AND t.waits_for = n.name
-                ORDER BY t.run_order, t.rank, t.task_exec_seq, t.task_flow_id LIMIT most) h))
-        ORDER BY l.name FOR UPDATE SKIP LOCKED);
-    -- after the lock, with a snapshot of its own: whoever was admitted before is counted
-    SELECT array_agg(i.name), array_agg(i.count) INTO inside_names, inside_counts FROM (
-        SELECT n.name, count(*) FROM kr_task_stat t CROSS JOIN LATERAL (SELECT DISTINCT unnest(t.limits)) n (name)
-        WHERE t.limits IS NOT NULL AND (t.exec_status = 1 OR (t.exec_status = 0 AND t.gate = 'slot')) GROUP BY 1) i;
-    RETURN QUERY
-    WITH room AS MATERIALIZED (       -- a limit that somebody else holds admits nobody now; one without a row does not hold
-        SELECT l.name, CASE WHEN l.name = ANY (locked) THEN greatest(l.slots - coalesce(i.count, 0), 0) ELSE 0 END AS free
-        FROM ms_limit l LEFT JOIN unnest(inside_names, inside_counts) i (name, count) USING (name)),
-    candidate AS MATERIALIZED (
-        SELECT c.* FROM unnest(names) n (name) LEFT JOIN room r USING (name) CROSS JOIN LATERAL (
-            SELECT t.ctid AS row_, t.limits, t.run_order, t.rank, t.task_exec_seq, t.task_flow_id FROM kr_task_stat t
-            WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.gate IN ('pause', 'program', 'limit') AND t.waits_for = n.name
-            ORDER BY t.run_order, t.rank, t.task_exec_seq, t.task_flow_id LIMIT least(coalesce(r.free, most), most) FOR UPDATE OF t SKIP LOCKED) c),
-    judged AS (
-        SELECT x.row_, min(x.name) FILTER (WHERE x.full_) AS full_ FROM (
-            SELECT c.row_, u.name, row_number() OVER (PARTITION BY u.name ORDER BY c.run_order, c.rank, c.task_exec_seq, c.task_flow_id) > r.free AS full_
-            FROM candidate c CROSS JOIN LATERAL (SELECT DISTINCT unnest(c.limits)) u (name) LEFT JOIN room r USING (name)) x GROUP BY 1),
-    moved AS (
+    inside := kr_inside();     -- after the lock, with a snapshot of its own: whoever was let in before is counted
+    made.rooms := kr_rooms(ruled.names, doors, inside, now_);
+    SELECT coalesce(array_agg(l.name), '{}'), array_agg(l.take) INTO made.looked, takes FROM (
+        SELECT n AS name, least(coalesce((made.rooms).free[p.at], most), most) AS take FROM unnest(ruled.plain) n CROSS JOIN LATERAL (SELECT array_position((made.rooms).names, n) AS at) p) l WHERE l.take > 0;
+    FOR round IN SELECT l.name, r.* FROM ms_limit l CROSS JOIN LATERAL kr_round(l, inside, now_) r WHERE l.name = ANY (ruled.patterns) AND l.name = ANY (doors) LOOP
+        made.groups := made.groups || round.name::text;
+        made.frees := made.frees || round.free;
+        made.rounds := made.rounds || round.is_over;
+        made.looked := made.looked || (round.keys).names;
+        takes := takes || ARRAY(SELECT CASE WHEN cardinality((round.keys).names) >= round.free THEN 1 ELSE least(f, round.free, most) END FROM unnest((round.keys).free) f);
+        made.rooms := kr_joined(round.keys, made.rooms);
+    END LOOP;
+    SELECT array_agg(c.row_) AS rows_, array_agg(l.place::integer) AS places, array_agg(c.limits::text) FILTER (WHERE cardinality(c.limits) > 1) AS several INTO found_
+        FROM unnest(made.looked, takes) WITH ORDINALITY l (name, take, place) CROSS JOIN LATERAL (
+            SELECT t.ctid AS row_, t.limits FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = l.name
+            ORDER BY t.run_order, t.rank, t.task_exec_seq, t.task_flow_id LIMIT l.take FOR UPDATE OF t SKIP LOCKED) c;
+    IF found_.several IS NOT NULL THEN         -- what else they need is locked and counted, too
+        names := ARRAY(SELECT DISTINCT u FROM unnest(found_.several) s CROSS JOIN LATERAL unnest(s::text[]) u WHERE u <> ALL (made.looked));
+        doors := doors || kr_lock_limits(ARRAY(SELECT DISTINCT coalesce(r.pattern, n) FROM unnest(names) n CROSS JOIN LATERAL kr_rule(n) r WHERE coalesce(r.pattern, n) <> ALL (doors)));
+        made.rooms := kr_joined(made.rooms, kr_rooms(names, doors, kr_inside(), now_));
+    END IF;
+    judged := kr_judged(found_.rows_, found_.places, found_.several IS NOT NULL, made.looked, made.rooms, made.groups, made.frees);
+    made.rows_ := judged.rows_in;
+    made.orders := judged.orders;
+    made.firsts := judged.firsts;
+    made.heads := judged.heads;
+    made.entered := judged.entered;
+    IF judged.rows_out IS NOT NULL THEN
         UPDATE kr_task_stat t SET (gate, waits_for) = (
-            SELECT CASE WHEN g.gate = 'limit' AND j.full_ IS NULL THEN 'slot' ELSE g.gate END, CASE WHEN g.gate = 'limit' THEN j.full_ ELSE g.waits_for END
-            FROM kr_gate(NULL, t.run_after, t.task_flow_id, t.task_id, t.program, t.limits) g)
-        FROM judged j WHERE t.ctid = j.row_ RETURNING t.gate, t.program, t.run_order, t.rank, t.task_exec_seq, t.task_flow_id)
-    SELECT m.program::text, m.run_order, m.rank, m.task_exec_seq, m.task_flow_id::text FROM moved m WHERE m.gate = 'slot';
-    -- What has room and somebody waiting is looked at again: a limit or row that was locked, a task that moved to another limit.
-    INSERT INTO kr_recount (kind, name)
-        SELECT 'limit', n.name FROM (SELECT unnest(names) UNION SELECT unnest(locked)) n (name) LEFT JOIN ms_limit l USING (name)
-        WHERE EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.gate IN ('pause', 'program', 'limit') AND t.waits_for = n.name)
-        AND (l.name IS NULL OR l.name <> ALL (locked) OR l.slots > (
-            SELECT count(*) FROM kr_task_stat t WHERE t.limits IS NOT NULL AND (t.exec_status = 1 OR (t.exec_status = 0 AND t.gate = 'slot')) AND t.limits @> ARRAY[n.name]));
+                SELECT g.gate, CASE WHEN g.gate = 'limit' AND NOT kr_counts_flows(g.waits_for) THEN j.full_ ELSE g.waits_for END
+                FROM kr_gate(NULL, t.run_after, t.task_flow_id, t.task_id, t.program, t.limits) g)
+            FROM unnest(judged.rows_out, judged.fulls) j (row_, full_) WHERE t.ctid = j.row_;
+        made.looked := made.looked || ARRAY(SELECT DISTINCT f FROM unnest(judged.fulls) f WHERE f IS NOT NULL);
+    END IF;
+    RETURN made;
 END $$;
+
+-- Which of these waiting tasks may pass the gate limit, and which have to wait elsewhere: fulls, one of their limits that has no room, NULL if it is another gate.
+-- places: in *looked*, of the limit where each waits; several: some have more limits than that. Of the keys of a pattern those come first that have fewest inside,
+-- in turn, of those that are more urgent; who is not among the first that the pattern may let in is in neither list. They stand one behind the other where the
+-- first of those who waited in the last round did: else a newcomer would stand behind all that has waited longer without its limit. firsts: of each pattern, the
+-- first order at all.
+CREATE OR REPLACE FUNCTION kr_judged(rows_ tid[], places integer[], several boolean, looked text[], rooms kr_rooms, groups text[], frees integer[],
+    OUT rows_in tid[], OUT orders double precision[], OUT heads text[], OUT entered text[], OUT firsts double precision[], OUT rows_out tid[], OUT fulls text[]) LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    WITH mine AS (
+        SELECT t.ctid AS row_, t.limits, t.run_order, t.rank, t.task_exec_seq, t.task_flow_id, h.place, array_position(groups, rooms.patterns[r.at]) AS in_group, rooms.inside[r.at] AS inside,
+            t.task_priority, g.gate = 'limit' AND NOT kr_counts_flows(g.waits_for) AS is_here
+        FROM unnest(rows_, places) h (row_, place) JOIN kr_task_stat t ON t.ctid = h.row_ CROSS JOIN LATERAL (SELECT array_position(rooms.names, looked[h.place]) AS at) r
+            CROSS JOIN LATERAL kr_gate(NULL, t.run_after, t.task_flow_id, t.task_id, t.program, t.limits) g),
+    numbered AS (
+        SELECT m.*, min(m.run_order) OVER (PARTITION BY m.in_group, m.task_priority) AS class,
+            row_number() OVER (PARTITION BY m.place ORDER BY m.run_order, m.rank, m.task_exec_seq, m.task_flow_id) AS nth FROM mine m WHERE m.is_here),
+    in_turn AS (
+        SELECT n.*, row_number() OVER (PARTITION BY n.in_group ORDER BY n.class, n.inside + n.nth, n.place, n.nth) AS turn FROM numbered n),
+    first AS MATERIALIZED (
+        SELECT g.n, m.first, least(m.first, k.round_order, k.so_far) AS turn_order, CASE WHEN k.turn_order = least(m.first, k.round_order, k.so_far) THEN k.turns ELSE 0 END AS turns
+        FROM unnest(groups) WITH ORDINALITY g (name, n) JOIN (SELECT i.in_group, min(i.run_order) AS first FROM in_turn i GROUP BY 1) m ON m.in_group = g.n LEFT JOIN kr_turn k ON k.name = g.name),
+    placed AS (
+        SELECT i.*, CASE WHEN i.in_group IS NULL THEN i.run_order ELSE f.turn_order + (f.turns + i.turn) * kr_step_of_turns() END AS new_order
+        FROM in_turn i LEFT JOIN first f ON f.n = i.in_group WHERE i.in_group IS NULL OR i.turn <= frees[i.in_group]),
+    full_ AS (
+        SELECT x.row_, min(x.name) AS name FROM (
+            SELECT p.row_, u.name, row_number() OVER (PARTITION BY u.name ORDER BY p.new_order, p.rank, p.task_exec_seq, p.task_flow_id) > rooms.free[array_position(rooms.names, u.name)] AS is_full
+            FROM placed p CROSS JOIN LATERAL (SELECT DISTINCT unnest(p.limits)) u (name) WHERE several) x
+        WHERE x.is_full GROUP BY 1),
+    judged AS (
+        SELECT p.row_, p.limits, p.place, p.new_order, f.name AS full_, true AS is_here FROM placed p LEFT JOIN full_ f ON f.row_ = p.row_
+        UNION ALL SELECT m.row_, m.limits, m.place, NULL, NULL, false FROM mine m WHERE NOT m.is_here)
+    SELECT array_agg(j.row_) FILTER (WHERE j.is_here AND j.full_ IS NULL), array_agg(j.new_order) FILTER (WHERE j.is_here AND j.full_ IS NULL), array_agg(looked[j.place]) FILTER (WHERE j.is_here AND j.full_ IS NULL),
+            CASE WHEN several THEN (SELECT array_agg(u.name) FROM judged e CROSS JOIN LATERAL (SELECT DISTINCT unnest(e.limits)) u (name) WHERE e.is_here AND e.full_ IS NULL) END,
+            array_agg(j.row_) FILTER (WHERE NOT j.is_here OR j.full_ IS NOT NULL), array_agg(j.full_) FILTER (WHERE NOT j.is_here OR j.full_ IS NOT NULL),
+            (SELECT array_agg(f.first ORDER BY g.n) FROM unnest(groups) WITH ORDINALITY g (name, n) LEFT JOIN first f ON f.n = g.n)
+        INTO rows_in, orders, heads, entered, rows_out, fulls, firsts FROM judged j;
+    entered := coalesce(entered, heads);
+END $$;
+
+-- How far one turn stands behind another: the least that a double of seconds since 1970 can tell apart.
+CREATE OR REPLACE FUNCTION kr_step_of_turns() RETURNS double precision LANGUAGE sql IMMUTABLE AS $$
+    SELECT 1.0::double precision / 2097152
+$$;
+
+-- Write what became of those whom their limits let through: who was not claimed stands at the gate slot. Answers how many do, and the first of them.
+-- And note what is left to note: of rates, when the next may start; of patterns, whose turn it was; and, in kr_recount, what has room and somebody waiting
+-- still: a limit that another session held, rows that somebody has locked, more than we take at once.
+CREATE OR REPLACE FUNCTION kr_settle_admitted(made kr_admission, OUT ready integer, OUT run_order double precision, OUT rank integer, OUT seq numeric, OUT flow text) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    rooms kr_rooms := made.rooms;
+    full_groups text[];
+BEGIN
+    WITH moved AS (
+        UPDATE kr_task_stat t SET gate = 'slot', waits_for = NULL, run_order = j.new_order
+        FROM unnest(made.rows_, made.orders) j (row_, new_order) WHERE t.ctid = j.row_ AND t.exec_status + 0 = 0
+        RETURNING t.run_order, t.rank, t.task_exec_seq, t.task_flow_id)
+    SELECT count(*) OVER (), m.run_order, m.rank, m.task_exec_seq, m.task_flow_id INTO ready, run_order, rank, seq, flow FROM moved m ORDER BY 2, 3, 4, 5 LIMIT 1;
+    IF EXISTS (SELECT FROM unnest(rooms.every_seconds) e WHERE e IS NOT NULL) THEN
+        PERFORM kr_note_starts(rooms, made.entered);
+    END IF;
+    IF made.groups IS NOT NULL THEN
+        full_groups := ARRAY(SELECT g.name FROM unnest(made.groups, made.frees) g (name, free)
+            WHERE g.free <= (SELECT count(*) FROM unnest(made.heads) h WHERE starts_with(h, left(g.name, -1))));
+        PERFORM kr_note_round(g.name, g.first, g.is_over, ARRAY(SELECT h FROM unnest(made.heads) h WHERE starts_with(h, left(g.name, -1))), made.looked)
+            FROM unnest(made.groups, made.firsts, made.rounds) g (name, first, is_over) WHERE g.first IS NOT NULL;
+    END IF;
+    INSERT INTO kr_recount (kind, name)
+        SELECT 'limit', n.name FROM (
+            SELECT r.name FROM unnest(rooms.names, rooms.patterns, rooms.free, rooms.locked) r (name, pattern, free, locked)
+            WHERE NOT r.locked OR (r.free > 0 AND coalesce(r.pattern <> ALL (full_groups), true) AND r.free > (SELECT count(*) FROM unnest(made.entered) e WHERE e = r.name))
+            UNION (SELECT unnest(made.looked) EXCEPT SELECT unnest(rooms.names))) n (name)
+        WHERE EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = n.name);
+END $$;
+
+-- By the rates of these limits: when the next may start, and when to look again, if somebody waits for it.
+CREATE OR REPLACE FUNCTION kr_note_starts(rooms kr_rooms, entered text[]) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO kr_turn AS k (name, free_at, look_at)
+        SELECT s.name, s.free_at, CASE WHEN EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = s.name)
+            THEN greatest(s.free_at - (greatest(1, ceil(0.1 / s.every_seconds)) - 1) * s.every_seconds * interval '1 s', clock_timestamp() + interval '20 ms') END
+        FROM (SELECT DISTINCT ON (r.name) r.name, r.every_seconds,
+                  greatest(t.free_at, clock_timestamp()) + r.every_seconds * (SELECT count(*) FROM unnest(entered) e WHERE e = r.name) * interval '1 s' AS free_at
+              FROM unnest(rooms.names, rooms.every_seconds, rooms.locked) r (name, every_seconds, locked) LEFT JOIN kr_turn t ON t.name = r.name
+              WHERE r.every_seconds IS NOT NULL AND r.locked) s
+        ON CONFLICT (name) DO UPDATE SET free_at = excluded.free_at, look_at = excluded.look_at
+$$;
+
+-- Whose turn it was among the keys of a pattern, and where the next stand. heads: the keys that had one, as often as they had; first: of those who waited.
+CREATE OR REPLACE FUNCTION kr_note_round(pattern text, first double precision, is_over boolean, heads text[], looked text[]) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO kr_turn AS k (name, last_key, round_order, so_far, turn_order, turns)
+        SELECT pattern, (SELECT l.name FROM unnest(looked) WITH ORDINALITY l (name, place) WHERE l.name = ANY (heads) ORDER BY l.place DESC LIMIT 1), first, NULL, first, cardinality(heads)
+        ON CONFLICT (name) DO UPDATE SET last_key = coalesce(excluded.last_key, k.last_key),
+            round_order = CASE WHEN is_over THEN least(k.so_far, first) ELSE k.round_order END, so_far = CASE WHEN NOT is_over THEN least(k.so_far, first) END,
+            turn_order = least(first, k.round_order, k.so_far),
+            turns = CASE WHEN k.turn_order = least(first, k.round_order, k.so_far) THEN k.turns ELSE 0 END + cardinality(heads)
+$$;
+
+CREATE OR REPLACE FUNCTION kr_joined(one kr_rooms, other kr_rooms) RETURNS kr_rooms LANGUAGE sql IMMUTABLE AS $$
+    SELECT ROW(one.names || other.names, one.patterns || other.patterns, one.inside || other.inside, one.free || other.free,
+        one.every_seconds || other.every_seconds, one.locked || other.locked)::kr_rooms
+$$;

@@ -13,30 +13,32 @@ BEGIN
     END LOOP;
 END $$;
 
-CREATE OR REPLACE FUNCTION kr_start_each(worker uuid, rows_ tid[])
+CREATE OR REPLACE FUNCTION kr_start_each(worker uuid, rows_ tid[], orders double precision[])
 RETURNS TABLE (flow text, seq numeric, workflow text, name text, program text, parameters text, attempt integer, claim uuid,
     run_order double precision, rank integer, tries integer, input text[]) LANGUAGE plpgsql AS $$
 BEGIN
     FOR i IN 1 .. cardinality(rows_) LOOP
         BEGIN
-            RETURN QUERY SELECT * FROM kr_start(worker, rows_[i:i]);
+            RETURN QUERY SELECT * FROM kr_start(worker, rows_[i:i], orders[i:i]);
         EXCEPTION WHEN OTHERS THEN
             PERFORM kr_stop_refused(t.task_flow_id, t.task_exec_seq, SQLERRM) FROM kr_task_stat t WHERE t.ctid = rows_[i];
         END;
     END LOOP;
 END $$;
 
--- Which task of a limit is refused is not known: while it is, that limit admits nobody, and is tried again.
-CREATE OR REPLACE FUNCTION kr_admit_each(names text[])
-RETURNS TABLE (program text, run_order double precision, rank integer, seq numeric, flow text) LANGUAGE plpgsql AS $$
+-- Which task of a limit is refused is not known: while it is, that limit admits nobody, and is tried again. Answers how many came to a slot.
+CREATE OR REPLACE FUNCTION kr_admit_each(names text[]) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    ready integer := 0;
 BEGIN
     FOR i IN 1 .. cardinality(names) LOOP
         BEGIN
-            RETURN QUERY SELECT * FROM kr_admit(names[i:i], false);
+            ready := ready + coalesce((kr_settle_admitted(kr_admit(names[i:i]))).ready, 0);
         EXCEPTION WHEN OTHERS THEN
             INSERT INTO kr_recount (kind, name) VALUES ('limit', names[i]);
         END;
     END LOOP;
+    RETURN ready;
 END $$;
 
 -- Suspend a waiting task whose row takes no change that the engine makes, with the words of what refuses it; if it takes not even that, it

@@ -2,8 +2,10 @@
 -- running. ctid = ANY (ARRAY (…)): joined by key, the planner may hash the whole table once many rows wait.
 -- Rows that a session has locked are passed over. A suspect (it was running when two workers were lost) comes alone, one at a time per
 -- worker, when it is its turn. A program that no worker has any more may stand at a slot until the next look: it is never claimed.
+-- let_in: tasks that their limits have just let through, which this call has locked; they stand at let_in_orders.
 -- Without bitmaps and sorts: planned for any number of slots, it would else read all that wait, sort them, and take the first hundred.
-CREATE OR REPLACE FUNCTION kr_claim(worker uuid, slots integer, at_order double precision, at_rank integer, at_seq numeric, at_flow text, careful boolean)
+CREATE OR REPLACE FUNCTION kr_claim(worker uuid, slots integer, at_order double precision, at_rank integer, at_seq numeric, at_flow text, let_in tid[], let_in_orders double precision[],
+    careful boolean)
 RETURNS TABLE (flow text, seq numeric, workflow text, name text, program text, parameters text, attempt integer, claim uuid,
     run_order double precision, rank integer, tries integer, input text[]) LANGUAGE plpgsql SET enable_bitmapscan = off SET enable_sort = off SET jit = off AS $$
 #variable_conflict use_column
@@ -16,6 +18,7 @@ DECLARE
     suspects boolean;
     suspect tid[];
     is_full boolean;
+    orders  double precision[];
 BEGIN
     SELECT w.programs, ARRAY(SELECT p.task_id FROM ms_pause p), EXISTS (SELECT FROM kr_worker o WHERE NOT o.programs <@ w.programs),
             EXISTS (SELECT FROM kr_task_stat q WHERE q.exec_status = 0 AND q.gate = 'slot' AND q.crashes >= 2)
@@ -49,6 +52,13 @@ BEGIN
                 ORDER BY q.run_order, q.rank, q.task_exec_seq, q.task_flow_id LIMIT slots);
         END IF;
     END IF;
+    IF let_in <> '{}' THEN
+        SELECT array_agg(c.row_), array_agg(c.new_order) INTO rows_, orders FROM (
+            SELECT t.ctid AS row_, j.new_order FROM (SELECT u, NULL::float8 FROM unnest(rows_) u UNION ALL SELECT * FROM unnest(let_in, let_in_orders)) j (row_, new_order) JOIN kr_task_stat t ON t.ctid = j.row_
+            WHERE j.new_order IS NULL OR (t.crashes < 2 AND t.program = ANY (mine) AND t.task_id <> ALL (paused) AND t.task_flow_id <> ALL (paused))
+            ORDER BY coalesce(j.new_order, t.run_order), t.rank, t.task_exec_seq, t.task_flow_id LIMIT slots) c;
+        rows_ := coalesce(rows_, '{}');
+    END IF;
     -- two lanes of the worker may claim at once: only one of them takes a suspect, and looks with a snapshot of after the other
     IF suspects AND pg_try_advisory_xact_lock(hashtextextended(worker::text, 0)) THEN
         IF NOT EXISTS (SELECT FROM kr_task_stat r WHERE r.exec_status = 1 AND r.worker_id = worker AND r.crashes >= 2) THEN
@@ -60,26 +70,28 @@ BEGIN
                 ORDER BY q.run_order, q.task_exec_seq, q.task_flow_id LIMIT 1 FOR UPDATE SKIP LOCKED);
             IF cardinality(suspect) > 0 THEN         -- while all slots are wanted it takes the place of the last one
                 rows_ := rows_[: slots - 1] || suspect;
+                orders := orders[: slots - 1];
             END IF;
         END IF;
     END IF;
     IF careful THEN
-        RETURN QUERY SELECT * FROM kr_start_each(worker, rows_);
+        RETURN QUERY SELECT * FROM kr_start_each(worker, rows_, orders);
     ELSE
-        RETURN QUERY SELECT * FROM kr_start(worker, rows_);
+        RETURN QUERY SELECT * FROM kr_start(worker, rows_, orders);
     END IF;
 END $$;
 
--- Mark these rows running, for a worker. Answers them, in no order.
-CREATE OR REPLACE FUNCTION kr_start(worker uuid, rows_ tid[])
+-- Mark these rows running, for a worker. orders: where they stand, NULL where that is as before. Answers them, in no order.
+CREATE OR REPLACE FUNCTION kr_start(worker uuid, rows_ tid[], orders double precision[])
 RETURNS TABLE (flow text, seq numeric, workflow text, name text, program text, parameters text, attempt integer, claim uuid,
     run_order double precision, rank integer, tries integer, input text[]) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
     UPDATE kr_task_stat t SET exec_status = 1, gate = NULL, waits_seq = NULL, waits_for = NULL, started_ts = clock_timestamp(), notice = NULL, progress = NULL,
-        attempt = least(t.attempt, 2147483646) + 1, tries = least(t.tries, 2147483646) + 1, worker_id = worker, claim_id = gen_random_uuid()
-    WHERE t.ctid = ANY (rows_) AND t.exec_status + 0 = 0 AND (t.inputs IS NULL OR kr_has_sources(t.task_flow_id, t.inputs))
+        attempt = least(t.attempt, 2147483646) + 1, tries = least(t.tries, 2147483646) + 1, worker_id = worker, claim_id = gen_random_uuid(), run_order = coalesce(j.new_order, t.run_order)
+    FROM unnest(rows_, orders) j (row_, new_order)
+    WHERE t.ctid = j.row_ AND t.exec_status + 0 = 0 AND (t.inputs IS NULL OR kr_has_sources(t.task_flow_id, t.inputs))
         -- a parent may have been set back since the task came to its slot
         AND (t.depends_task_exec_seq < 0 OR NOT EXISTS (
             SELECT FROM kr_task_edge e WHERE e.task_flow_id = t.task_flow_id AND e.task_exec_seq = t.task_exec_seq AND e.parent_seq >= '-Infinity'

@@ -23,6 +23,7 @@ DECLARE
     tedges  boolean[];
     names   text[] := '{}';
     ready   integer := 0;
+    let_in  kr_admission;
     claimed integer := 0;
 BEGIN
     -- 1 record
@@ -98,19 +99,27 @@ BEGIN
         END LOOP;
     END IF;
     IF cardinality(names) > 0 THEN
-        FOR o IN SELECT * FROM kr_admit(ARRAY(SELECT DISTINCT unnest(names)), careful) LOOP
-            ready := ready + 1;
-            IF (o.run_order, o.rank, o.seq, o.flow) < (at_order, at_rank, at_seq, at_flow) THEN
-                at_order := o.run_order; at_rank := o.rank; at_seq := o.seq; at_flow := o.flow;
-            END IF;
-        END LOOP;
+        names := ARRAY(SELECT DISTINCT unnest(names));
+        IF careful THEN
+            ready := ready + kr_admit_each(names);
+            at_order := NULL; at_rank := NULL; at_seq := NULL; at_flow := NULL;
+        ELSE
+            let_in := kr_admit(names);
+        END IF;
     END IF;
-    -- 5 claim
+    -- 5 claim; the rest of those whom their limits let through comes to a slot
     IF slots > 0 THEN
         RETURN QUERY
         SELECT 'claimed', c.flow, c.seq, c.workflow, c.name, c.program, c.parameters, c.attempt, c.claim, c.run_order, c.rank, NULL::float8, c.input, c.tries
-        FROM kr_claim(worker, slots, coalesce(at_order, '-Infinity'), coalesce(at_rank, -2147483648), coalesce(at_seq, '-Infinity'), coalesce(at_flow, ''), careful) c;
+        FROM kr_claim(worker, slots, coalesce(at_order, '-Infinity'), coalesce(at_rank, -2147483648), coalesce(at_seq, '-Infinity'), coalesce(at_flow, ''), let_in.rows_, let_in.orders, careful) c;
         GET DIAGNOSTICS claimed = ROW_COUNT;
+    END IF;
+    IF let_in.looked IS NOT NULL THEN
+        o := kr_settle_admitted(let_in);
+        ready := ready + coalesce(cardinality(let_in.rows_), 0);
+        IF (o.run_order, o.rank, o.seq, o.flow) < (at_order, at_rank, at_seq, at_flow) THEN
+            at_order := o.run_order; at_rank := o.rank; at_seq := o.seq; at_flow := o.flow;
+        END IF;
     END IF;
     -- 6 whatever came to a slot and was not taken here may be for others
     IF ready > claimed THEN
@@ -121,7 +130,9 @@ BEGIN
         SELECT 'sleep', at_flow, at_seq, NULL, NULL, NULL, NULL, NULL::integer, NULL::uuid, at_order, at_rank,
             CASE WHEN EXISTS (SELECT FROM kr_recount) OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IS NULL) THEN 0.05
             -- one that is due and still there is locked, or one of very many
-            ELSE (SELECT CASE WHEN t.run_after <= clock_timestamp() THEN 0.05 ELSE extract(epoch FROM t.run_after - clock_timestamp()) END::float8 FROM kr_task_stat t
-                  WHERE t.exec_status = 0 AND t.gate = 'time' AND isfinite(t.run_after) ORDER BY t.run_after LIMIT 1) END, NULL::text[], NULL::integer;
+            ELSE least((SELECT CASE WHEN t.run_after <= clock_timestamp() THEN 0.05 ELSE extract(epoch FROM t.run_after - clock_timestamp()) END::float8 FROM kr_task_stat t
+                        WHERE t.exec_status = 0 AND t.gate = 'time' AND isfinite(t.run_after) ORDER BY t.run_after LIMIT 1),
+                -- the next start by a rate
+                (SELECT greatest(extract(epoch FROM k.look_at - clock_timestamp())::float8, 0.01) FROM kr_turn k WHERE k.look_at IS NOT NULL ORDER BY k.look_at LIMIT 1)) END, NULL::text[], NULL::integer;
     END IF;
 END $$;

@@ -11,14 +11,18 @@ DECLARE
     found_ integer;
 BEGIN
     IF NOT (EXISTS (SELECT FROM kr_recount) OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IS NULL)
-            OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'time' AND t.run_after <= now_)) THEN
+            OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'time' AND t.run_after <= now_)
+            OR EXISTS (SELECT FROM kr_turn k WHERE k.look_at <= now_)) THEN
         RETURN;
     END IF;
     WITH d AS (
         DELETE FROM kr_recount WHERE ctid = ANY (ARRAY(SELECT r.ctid FROM kr_recount r ORDER BY r.id LIMIT most FOR UPDATE SKIP LOCKED))
         RETURNING kr_recount)
     SELECT array_agg(d.kr_recount) INTO taken FROM d;
-    RETURN QUERY SELECT DISTINCT NULL, NULL::numeric, NULL::boolean, k.name FROM unnest(taken) k WHERE k.kind = 'limit' AND k.name IS NOT NULL;
+    RETURN QUERY SELECT NULL, NULL::numeric, NULL::boolean, k.name FROM unnest(taken) k WHERE k.kind = 'limit' AND k.name IS NOT NULL
+        UNION SELECT NULL, NULL, NULL, k.name FROM (SELECT k.name FROM kr_turn k WHERE k.look_at <= now_ ORDER BY k.look_at LIMIT most) k
+        -- a pattern that is gone holds none of its keys any more
+        UNION SELECT NULL, NULL, NULL, w.name FROM unnest(taken) k CROSS JOIN LATERAL kr_freed_keys(k.name, most) w (name) WHERE k.kind = 'limit' AND k.name LIKE '%*';
 
     -- a door opened: who waits there for it; a door closed: who came past it and may no longer. Not if it is as it was by now: a worker that
     -- went and came back would have every task of its programs written twice.

@@ -9,22 +9,19 @@ DECLARE
 BEGIN
     PERFORM pg_notify('flower_probe', nonce);
     WITH RECURSIVE door AS (        -- each gate and name once, by skipping through the index
-        (SELECT t.gate, t.waits_for FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IN ('pause', 'program', 'limit') ORDER BY t.gate, t.waits_for LIMIT 1)
+        (SELECT t.gate, t.waits_for FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IN ('pause', 'program', 'limit') AND t.gate <> 'limit' ORDER BY t.gate, t.waits_for LIMIT 1)
         UNION ALL
         SELECT n.* FROM door d CROSS JOIN LATERAL (
-            SELECT t.gate, t.waits_for FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IN ('pause', 'program', 'limit')
+            SELECT t.gate, t.waits_for FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IN ('pause', 'program', 'limit') AND t.gate <> 'limit'
                 AND (t.gate, t.waits_for) > (d.gate, d.waits_for) ORDER BY t.gate, t.waits_for LIMIT 1) n)
     INSERT INTO kr_recount (kind, name)
         SELECT CASE d.gate WHEN 'pause' THEN 'unpause' ELSE d.gate END, d.waits_for FROM door d
-        WHERE CASE d.gate
-            WHEN 'pause' THEN NOT EXISTS (SELECT FROM ms_pause p WHERE p.task_id = d.waits_for)
-            WHEN 'program' THEN EXISTS (SELECT FROM kr_worker w WHERE d.waits_for = ANY (w.programs))
-            ELSE NOT EXISTS (SELECT FROM ms_limit l WHERE l.name = d.waits_for) OR EXISTS (
-                SELECT FROM ms_limit l WHERE l.name = d.waits_for AND l.slots > (
-                    SELECT count(*) FROM kr_task_stat t WHERE t.limits IS NOT NULL AND (t.exec_status = 1 OR (t.exec_status = 0 AND t.gate = 'slot')) AND t.limits @> ARRAY[l.name])) END;
+        WHERE CASE d.gate WHEN 'pause' THEN NOT EXISTS (SELECT FROM ms_pause p WHERE p.task_id = d.waits_for) ELSE EXISTS (SELECT FROM kr_worker w WHERE d.waits_for = ANY (w.programs)) END
+        UNION ALL SELECT 'limit', d FROM kr_open_doors() d;
     work := EXISTS (SELECT FROM kr_recount)
         OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IS NULL)
         OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'time' AND t.run_after <= now_)
+        OR EXISTS (SELECT FROM kr_turn k WHERE k.look_at <= now_)
         OR EXISTS (SELECT FROM unnest(mine) p (program) WHERE EXISTS (
             SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes < 2 AND t.program = p.program AND t.task_id NOT IN (SELECT q.task_id FROM ms_pause q) AND t.task_flow_id NOT IN (SELECT q.task_id FROM ms_pause q)))
         OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes >= 2);

@@ -33,9 +33,9 @@ BEGIN
     IF made IS NULL THEN
         RAISE EXCEPTION 'no tasks registered' USING ERRCODE = 'FL404', DETAIL = '[]';
     END IF;
-    SELECT bool_or(s.limits <> '{}') AS limited, bool_or(s.parents <> '{}') AS connected, (array_agg(s.task_priority ORDER BY s.task_exec_seq))[1] AS priority,
+    SELECT bool_or(coalesce(s.limits, p.limits) <> '{}') AS limited, bool_or(kr_keyed(coalesce(s.limits, p.limits)) IS NOT NULL) AS keyed, bool_or(s.parents <> '{}') AS connected, (array_agg(s.task_priority ORDER BY s.task_exec_seq))[1] AS priority,
             (SELECT w.timeout FROM ms_workflow w WHERE w.task_id = workflow) AS timeout
-        INTO what FROM kr_step s WHERE s.task_id = workflow AND s.revision = made;
+        INTO what FROM kr_step s LEFT JOIN kr_program p ON p.program = s.program WHERE s.task_id = workflow AND s.revision = made;
     values_ := givens;
     IF takes IS NOT NULL THEN
         values_ := ARRAY(SELECT kr_completed(takes, o.given) FROM unnest(givens) WITH ORDINALITY o (given, n) ORDER BY o.n);
@@ -63,18 +63,24 @@ BEGIN
                 SELECT f, p, s.task_exec_seq, false FROM unnest(new_) f CROSS JOIN kr_step s CROSS JOIN unnest(s.parents) p WHERE s.task_id = workflow AND s.revision = made;
         END IF;
         INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, task_priority, parameters, inputs, registered_ts,
-                name, program, run_after, limits, rank, waits_seq, gate, waits_for, options)
-            SELECT o.id, s.task_exec_seq, coalesce(s.parents[1], -1), workflow, s.task_seq, 0, coalesce(o.priority, s.task_priority),
-                CASE WHEN s.given IS NULL AND (takes IS NOT NULL OR o.value = '{}') THEN s.own
-                     ELSE kr_filled(s.own || CASE WHEN takes IS NULL THEN kr_given_to(s.program, s.own, s.inputs, s.given, o.value, known) ELSE '{}' END, s.given, o.value) END::json,
-                s.inputs, now_ + o.n * interval '1 microsecond', s.name, s.program, o.run_at, s.limits, -s.depth, s.parents[1],
+                name, program, run_after, limits, keyed, rank, run_order, waits_seq, gate, waits_for, options)
+            SELECT o.id, s.task_exec_seq, coalesce(s.parents[1], -1), workflow, s.task_seq, 0, coalesce(o.priority, s.task_priority), c.call::json,
+                s.inputs, now_ + o.n * interval '1 microsecond', s.name, s.program, o.run_at, l.limits, l.keyed, -s.depth,
+                kr_run_order(now_ + o.n * interval '1 microsecond', coalesce(o.priority, s.task_priority)), s.parents[1],
                 nullif(nullif(g.gate, 'pause'), 'program'), CASE g.gate WHEN 'limit' THEN g.waits_for END, s.options
             FROM unnest(ids, priorities, times, values_) WITH ORDINALITY o (id, priority, run_at, value, n) CROSS JOIN kr_step s
-                CROSS JOIN LATERAL kr_gate(s.parents[1], o.run_at, o.id, workflow, s.program, s.limits) g
+                CROSS JOIN LATERAL (SELECT CASE WHEN s.given IS NULL AND (takes IS NOT NULL OR o.value = '{}') THEN s.own
+                     ELSE kr_filled(s.own || CASE WHEN takes IS NULL THEN kr_given_to(s.program, s.own, s.inputs, s.given, o.value, known) ELSE '{}' END, s.given, o.value) END AS call) c
+                LEFT JOIN LATERAL (          -- the key of a limit is known now if no result of another task has to come first
+                    SELECT CASE WHEN k.keyed IS NULL OR s.parents <> '{}' THEN w.written ELSE kr_limit_names(k.keyed, c.call) END AS limits, k.keyed
+                    FROM kr_written_limits(s.limits, s.program) w (written) CROSS JOIN LATERAL (SELECT CASE WHEN what.keyed THEN kr_keyed(w.written) END AS keyed) k
+                    WHERE what.limited) l ON true
+                CROSS JOIN LATERAL kr_gate(s.parents[1], o.run_at, o.id, workflow, s.program, l.limits) g
             WHERE o.id = ANY (new_) AND s.task_id = workflow AND s.revision = made;
         IF what.limited THEN
-            INSERT INTO kr_recount (kind, name)
-                SELECT DISTINCT 'limit', l FROM kr_step s CROSS JOIN unnest(s.limits) l WHERE s.task_id = workflow AND s.revision = made;
+            PERFORM kr_refuse('limits', 'with these parameters the limit comes to more than 512 bytes: key it by something shorter')
+                FROM kr_task_stat t CROSS JOIN unnest(t.limits) l WHERE what.keyed AND t.task_flow_id = ANY (new_) AND octet_length(l) > 512;
+            INSERT INTO kr_recount (kind, name) SELECT DISTINCT 'limit', t.waits_for FROM kr_task_stat t WHERE t.task_flow_id = ANY (new_) AND t.gate || '' = 'limit';
         END IF;
         PERFORM pg_notify('flower', '');
     END IF;

@@ -14,6 +14,14 @@ BEGIN
         NEW.limits := coalesce(NEW.limits, step.limits);
         NEW.options := coalesce(NEW.options, nullif(jsonb_strip_nulls(kr_step_options(step.attempts, step.backoff, step.retry_on, step.give_up_on, step.timeout, step.on_lost)), '{}'));
     END IF;
+    NEW.limits := kr_written_limits(NEW.limits, NEW.program);
+    NEW.keyed := kr_keyed(NEW.limits);
+    RETURN NEW;
+END $$;
+
+CREATE OR REPLACE FUNCTION kr_task_placed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    NEW.run_order := kr_run_order(NEW.registered_ts, NEW.task_priority);
     RETURN NEW;
 END $$;
 
@@ -40,6 +48,10 @@ BEGIN
     IF NEW.exec_status <> OLD.exec_status THEN
         NEW := kr_status_set_by_hand(OLD, NEW);
     END IF;
+    IF NEW.limits IS DISTINCT FROM OLD.limits THEN
+        NEW.keyed := kr_keyed(NEW.limits);
+    END IF;
+    NEW.run_order := kr_run_order(NEW.registered_ts, NEW.task_priority);
     IF NEW.exec_status <> 1 OR OLD.exec_status <> 1 THEN      -- the attempt that runs goes on as it began: what changes counts for the next
         NEW.gate := NULL;
         NEW.waits_seq := NULL;
@@ -148,6 +160,9 @@ BEGIN
         WHEN 'kr_worker' THEN
             IF TG_OP = 'INSERT' THEN
                 INSERT INTO kr_recount (kind, name) SELECT 'program', p FROM unnest(NEW.programs) p;
+                INSERT INTO kr_recount (kind, name) SELECT 'limit', l.name FROM ms_limit l       -- more workers, more room
+                    WHERE l.prefix IS NOT NULL OR EXISTS (
+                        SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.gate IN ('pause', 'program', 'limit') AND t.waits_for = l.name);
             ELSE
                 INSERT INTO kr_recount (kind, name) SELECT 'no program', p FROM unnest(OLD.programs) p
                     WHERE NOT EXISTS (SELECT FROM kr_worker w WHERE p = ANY (w.programs));
@@ -178,13 +193,15 @@ END $$;
 
 CREATE OR REPLACE TRIGGER zz_flower_insert BEFORE INSERT ON kr_task_stat FOR EACH ROW
     WHEN (NEW.gate IS NULL) EXECUTE FUNCTION kr_task_inserted_by_hand();
+CREATE OR REPLACE TRIGGER zz_flower_placed BEFORE INSERT ON kr_task_stat FOR EACH ROW
+    WHEN (NEW.run_order = 0) EXECUTE FUNCTION kr_task_placed();
 CREATE OR REPLACE TRIGGER zz_flower_inserted AFTER INSERT ON kr_task_stat FOR EACH ROW
     WHEN (NEW.gate IS NULL) EXECUTE FUNCTION kr_task_arrived_by_hand();
 CREATE OR REPLACE TRIGGER zz_flower_update BEFORE UPDATE ON kr_task_stat FOR EACH ROW
-    WHEN (NEW.claim_id IS NOT DISTINCT FROM OLD.claim_id AND
+    WHEN (NEW.claim_id IS NOT DISTINCT FROM OLD.claim_id AND ((NEW.keyed IS NOT NULL AND NEW.parameters::text <> OLD.parameters::text) OR
         (NEW.exec_status, NEW.task_priority, NEW.registered_ts, NEW.run_after, NEW.program, NEW.limits, NEW.task_id, NEW.task_flow_id, NEW.task_exec_seq, NEW.depends_task_exec_seq)
         IS DISTINCT FROM
-        (OLD.exec_status, OLD.task_priority, OLD.registered_ts, OLD.run_after, OLD.program, OLD.limits, OLD.task_id, OLD.task_flow_id, OLD.task_exec_seq, OLD.depends_task_exec_seq))
+        (OLD.exec_status, OLD.task_priority, OLD.registered_ts, OLD.run_after, OLD.program, OLD.limits, OLD.task_id, OLD.task_flow_id, OLD.task_exec_seq, OLD.depends_task_exec_seq)))
     EXECUTE FUNCTION kr_task_changed_by_hand();
 CREATE OR REPLACE TRIGGER zz_flower_deleted AFTER DELETE ON kr_task_stat FOR EACH ROW EXECUTE FUNCTION kr_task_deleted();
 CREATE OR REPLACE TRIGGER zz_flower_truncated AFTER TRUNCATE ON kr_task_stat FOR EACH STATEMENT EXECUTE FUNCTION kr_tasks_truncated();
@@ -202,6 +219,6 @@ DROP TRIGGER IF EXISTS zz_flower_committed ON kr_changed_workflow;
 CREATE CONSTRAINT TRIGGER zz_flower_committed AFTER INSERT ON kr_changed_workflow DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION kr_definition_committed();
 
 -- They run with our rights: nobody may hang them on a table of his own. The right is asked for when a trigger is made, not when it fires.
-REVOKE ALL ON FUNCTION kr_task_inserted_by_hand(), kr_task_arrived_by_hand(), kr_task_changed_by_hand(), kr_task_deleted(),
+REVOKE ALL ON FUNCTION kr_task_inserted_by_hand(), kr_task_placed(), kr_task_arrived_by_hand(), kr_task_changed_by_hand(), kr_task_deleted(),
     kr_tasks_truncated(), kr_edge_changed_by_hand(), kr_door_changed(),
     kr_definition_changed(), kr_definition_committed() FROM PUBLIC;

@@ -57,12 +57,8 @@ CREATE OR REPLACE VIEW flower_why AS
             UNION ALL
             SELECT 4, jsonb_build_object('gate', 'program', 'program', t.program) WHERE NOT EXISTS (SELECT FROM kr_worker w WHERE t.program = ANY (w.programs))
             UNION ALL
-            SELECT 5, jsonb_build_object('gate', 'limit', 'limit', l.name, 'slots', l.slots, 'holders', (
-                    SELECT coalesce(jsonb_agg(h.holder), '[]') FROM (
-                        SELECT i.task_flow_id || '/' || i.task_exec_seq AS holder FROM kr_task_stat i
-                        WHERE i.limits IS NOT NULL AND (i.exec_status = 1 OR (i.exec_status = 0 AND i.gate = 'slot')) AND i.limits @> ARRAY[l.name] ORDER BY i.started_ts LIMIT 5) h))
-                FROM ms_limit l WHERE l.name = ANY (t.limits) AND t.gate IS DISTINCT FROM 'slot' AND l.slots <= (
-                    SELECT count(*) FROM kr_task_stat i WHERE i.limits IS NOT NULL AND (i.exec_status = 1 OR (i.exec_status = 0 AND i.gate = 'slot')) AND i.limits @> ARRAY[l.name])
+            SELECT 5, jsonb_build_object('gate', 'limit', 'limit', l.name, 'slots', l.slots, 'holders', l.holders) || jsonb_strip_nulls(jsonb_build_object('until', l.until))
+                FROM kr_full_limits(t.limits) l WHERE t.gate IS DISTINCT FROM 'slot'
             UNION ALL
             SELECT 6, jsonb_build_object('gate', 'slot', 'slots', s.slots, 'running', s.running, 'workers', s.workers, 'before', b.before, 'urgent', b.urgent)
                 FROM (SELECT coalesce(sum(w.slots), 0) AS slots, count(*) AS workers, coalesce(sum((
@@ -71,6 +67,6 @@ CREATE OR REPLACE VIEW flower_why AS
                     CROSS JOIN LATERAL (SELECT count(*) AS before, count(*) FILTER (WHERE q.registered_ts > t.registered_ts) AS urgent FROM (
                         SELECT c.registered_ts FROM kr_task_stat c WHERE c.exec_status = 0 AND c.gate = 'slot' AND c.crashes < 2
                             AND (c.run_order, c.rank, c.task_exec_seq, c.task_flow_id) < (t.run_order, t.rank, t.task_exec_seq, t.task_flow_id) LIMIT 1000) q) b
-                WHERE t.gate = 'slot' AND s.workers > 0 AND s.running >= s.slots) f
+                WHERE (t.gate = 'slot' OR (t.gate = 'limit' AND NOT EXISTS (SELECT FROM kr_full_limits(t.limits)))) AND s.workers > 0 AND s.running >= s.slots) f
         WHERE t.exec_status = 0) r
     WHERE t.exec_status NOT IN (1, 3, 9);

@@ -319,15 +319,30 @@ async def test_300_waiting_for_one_limit_while_another_is_full_do_not_keep_it_em
     assert (await engine.turn(look=True)).sleep_seconds is None
 
 
-async def test_a_session_that_holds_the_row_of_a_limit_holds_up_only_that_limit(engine: Engine, connection: Connection, other: Connection) -> None:
-    await connection.execute("INSERT INTO ms_limit VALUES ('a', 1), ('b', 1)")
-    await write(connection, "f", 1, limits=["a"])
-    await write(connection, "f", 2, limits=["b"])
+async def test_a_session_that_holds_the_row_of_a_limit_holds_up_nobody(engine: Engine, connection: Connection, other: Connection) -> None:
+    await connection.execute("INSERT INTO ms_limit VALUES ('a', 1)")
+    await write_many(connection, 3, limits=["a"])
     async with other.transaction():
         await other.execute("UPDATE ms_limit SET slots = 2 WHERE name = 'a'")
 
+        assert seqs(await engine.claim()) == [1]
+
+    assert seqs(await engine.claim()) == [2]
+
+
+async def test_a_worker_that_lets_tasks_into_a_limit_holds_up_only_that_limit(
+    engine: Engine, pool: Pool, connection: Connection, other: Connection
+) -> None:
+    await connection.execute("INSERT INTO ms_limit VALUES ('a', 1), ('b', 1)")
+    await write(connection, "f", 1, limits=["a"])
+    await write(connection, "f", 2, limits=["b"])
+    slow = await Engine(pool).enroll("Ok")
+    async with other.transaction():
+        await other.fetch("SELECT kr_lock_limits('{a}')")
+
         assert seqs(await engine.claim()) == [2]
 
+    await slow.look()
     assert seqs(await engine.claim()) == [1]
 
 

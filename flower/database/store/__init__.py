@@ -7,6 +7,7 @@ from flower.database.store.changes import Changes
 from flower.database.store.cycle import Cycle
 from flower.database.store.flows import Flows
 from flower.database.store.incidents import Incidents
+from flower.database.store.limits import Limits
 from flower.database.store.logs import Logs
 from flower.database.store.overview import Overview
 from flower.database.store.pictures import Pictures
@@ -26,6 +27,7 @@ class Store:
         self.cycle = Cycle(pool)
         self.flows = Flows(pool)
         self.incidents = Incidents(pool)
+        self.limits = Limits(pool)
         self.logs = Logs(pool)
         self.pictures = Pictures(pool)
         self.tasks = Tasks(pool)

@@ -1,0 +1,66 @@
+"""Limits: how many tasks that name one may run at once, and how fast they may start."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from difflib import get_close_matches
+
+import asyncpg
+
+from flower.core.errors import NotNow, UnknownLimit
+from flower.core.model import Json, Limit
+from flower.database.errors import invalid
+from flower.database.pool import Pool
+from flower.database.queries import query
+
+# A million waiting tasks are not counted for a list: beyond this, it says "and more".
+MOST_COUNTED = 10_000
+
+
+class Limits:
+    """Sends the statements about limits."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def list(self) -> tuple[Limit, ...]:
+        """Return every limit and how it stands with it, in order of name."""
+        return await self._find(None)
+
+    async def get(self, name: str) -> Limit:
+        """Return the limit or pattern called *name*. Raises UnknownLimit, naming near ones."""
+        found = await self._find(name)
+        if not found:
+            raise await self._unknown(name)
+        return found[0]
+
+    async def set(self, name: str, options: Mapping[str, Json]) -> Json:
+        """Set slots and rate of a limit, or remove it, and return what it is (was) then. Raises UnknownLimit, NotNow or Invalid."""
+        try:
+            return json.loads(await self._pool.fetchval(query("set_limit"), name, json.dumps(dict(options))))
+        except asyncpg.PostgresError as error:
+            if error.sqlstate == "FL404":
+                raise await self._unknown(name) from None
+            raise (NotNow(error.args[0]) if error.sqlstate == "FL409" else invalid(error) or error) from None
+
+    async def _find(self, name: str | None) -> tuple[Limit, ...]:
+        return tuple(map(_limit, await self._pool.fetch(query("limits"), name, MOST_COUNTED + 1)))
+
+    async def _unknown(self, name: str) -> UnknownLimit:
+        return UnknownLimit(name, get_close_matches(name, [limit.name for limit in await self.list()], n=3))
+
+
+def _limit(row: asyncpg.Record) -> Limit:
+    waiting = min(row["waiting"], MOST_COUNTED)
+    return Limit(
+        row["name"],
+        row["slots"],
+        row["rate"],
+        int(row["running"]),
+        int(row["ready"]),
+        waiting,
+        row["waiting"] > waiting,
+        tuple(row["holders"]),
+        row["next_at"],
+    )

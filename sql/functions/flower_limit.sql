@@ -1,0 +1,47 @@
+-- Set a limit, live: {"slots": how many tasks that name it may run at once, null for any number; "rate": how many may start in what time, as "10/min", null for
+-- none; "remove": true}. What is not named stays as it is. A name that ends in * is a pattern: each name that begins so has that many of its own.
+CREATE OR REPLACE FUNCTION flower_limit(name text, options jsonb DEFAULT '{}') RETURNS jsonb LANGUAGE plpgsql SET search_path FROM CURRENT SET lock_timeout = '1s' AS $$
+#variable_conflict use_variable
+DECLARE
+    set_to ms_limit;
+    odd    text;
+BEGIN
+    IF jsonb_typeof(options) IS DISTINCT FROM 'object' THEN
+        PERFORM kr_refuse('options', 'must be a JSON object');
+    END IF;
+    SELECT o INTO odd FROM jsonb_object_keys(options - '{slots,rate,remove,reason,by}'::text[]) o ORDER BY 1 LIMIT 1;
+    IF FOUND THEN
+        PERFORM kr_refuse(odd, 'no such option; there are slots, rate, remove, reason and by');
+    ELSIF octet_length(name) NOT BETWEEN 1 AND 512 THEN
+        PERFORM kr_refuse('name', format('a limit needs a name of 1 to 512 bytes; this one has %s', octet_length(name)));
+    ELSIF position('*' IN name) NOT IN (0, length(name)) THEN
+        PERFORM kr_refuse('name', 'a * stands at the end of a pattern, as in tenant:*, and nowhere else');
+    ELSIF name ~ '\{\w*\}' THEN
+        PERFORM kr_refuse('name', format('a task names %s; its limits are called by what stands there then. To limit all of them: %s*', name, split_part(name, '{', 1)));
+    ELSIF jsonb_typeof(options -> 'slots') NOT IN ('number', 'null') OR (options ->> 'slots')::numeric NOT BETWEEN 0 AND 2147483647 OR (options ->> 'slots')::numeric % 1 <> 0 THEN
+        PERFORM kr_refuse('slots', 'must be a whole number from 0 (nothing may start) to 2147483647, or null for any number');
+    ELSIF jsonb_typeof(options -> 'rate') NOT IN ('string', 'null') OR options ->> 'rate' !~ '^[0-9]{1,9}(\.[0-9]{1,9})?/(s|min|h|day)$' THEN
+        PERFORM kr_refuse('rate', 'must be a number per time, as in 10/min; the times are s, min, h and day');
+    ELSIF options ->> 'rate' ~ '^[0.]+/' THEN
+        PERFORM kr_refuse('rate', 'must be above 0; if nothing may start at all, set slots to 0');
+    END IF;
+    DELETE FROM ms_limit l WHERE l.name = name AND options -> 'remove' = 'true' RETURNING l.* INTO set_to;
+    IF options -> 'remove' = 'true' THEN
+        IF set_to IS NULL THEN
+            RAISE EXCEPTION 'there is no limit %', quote_literal(name) USING ERRCODE = 'FL404', DETAIL = jsonb_build_object('limit', name);
+        END IF;
+        RETURN jsonb_build_object('name', name, 'slots', set_to.slots, 'rate', set_to.rate, 'removed', true);
+    ELSIF NOT options ?| '{slots,rate}' THEN
+        PERFORM kr_refuse('slots', 'say how many slots, or a rate; or remove');
+    END IF;
+    INSERT INTO ms_limit AS l (name, slots, rate) VALUES (name, (options ->> 'slots')::numeric, options ->> 'rate')
+        ON CONFLICT ON CONSTRAINT ms_limit_pkey DO UPDATE SET slots = CASE WHEN options ? 'slots' THEN excluded.slots ELSE l.slots END,
+            rate = CASE WHEN options ? 'rate' THEN excluded.rate ELSE l.rate END
+        RETURNING l.* INTO set_to;
+    IF set_to.slots IS NULL AND set_to.rate IS NULL THEN
+        PERFORM kr_refuse('slots', 'without slots and without a rate it would limit nothing: remove it instead');
+    END IF;
+    RETURN jsonb_build_object('name', name, 'slots', set_to.slots, 'rate', set_to.rate);
+EXCEPTION WHEN lock_not_available THEN
+    PERFORM kr_not_now(format('somebody else is changing the limit %s at this moment, and has not ended within a second: try again', quote_literal(name)));
+END $$;

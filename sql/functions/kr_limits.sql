@@ -1,0 +1,189 @@
+-- What holds for a limit of this name: its own row of ms_limit, else that of the longest pattern that fits; no row: nothing does. pattern: that pattern.
+CREATE OR REPLACE FUNCTION kr_rule(limit_name text) RETURNS TABLE (slots integer, every_seconds double precision, pattern text) LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN o.name IS NULL THEN p.slots ELSE o.slots END, CASE WHEN o.name IS NULL THEN p.every_seconds ELSE o.every_seconds END, p.name
+    FROM (VALUES (1)) one LEFT JOIN ms_limit o ON o.name = limit_name
+        LEFT JOIN LATERAL (SELECT m.* FROM ms_limit m WHERE m.prefix IS NOT NULL AND starts_with(limit_name, m.prefix) ORDER BY length(m.prefix) DESC LIMIT 1) p ON true
+    WHERE o.name IS NOT NULL OR p.name IS NOT NULL
+$$;
+
+-- Whether a limit counts flows, and not tasks: a flow that is let in passes it with all that it has.
+CREATE OR REPLACE FUNCTION kr_counts_flows(limit_name text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT starts_with(limit_name, 'workflow:') OR starts_with(limit_name, 'unique:')
+$$;
+
+-- The limits of a step: its own or, if it says nothing, those of its function.
+CREATE OR REPLACE FUNCTION kr_written_limits(limits text[], program text) RETURNS text[] LANGUAGE sql STABLE AS $$
+    SELECT coalesce(limits, (SELECT p.limits FROM kr_program p WHERE p.program = kr_written_limits.program))
+$$;
+
+-- Limits if a parameter stands in one of them, else NULL.
+CREATE OR REPLACE FUNCTION kr_keyed(limits text[]) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN EXISTS (SELECT FROM unnest(limits) l WHERE l ~ '\{\w+\}') THEN limits END
+$$;
+
+-- Limits with what a task is called with in the place of {parameters}: a text as it is, anything else as JSON, nothing for null and what is not there.
+CREATE OR REPLACE FUNCTION kr_limit_names(limits text[], parameters jsonb) RETURNS text[] LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    names text[] := '{}';
+    made  text;
+BEGIN
+    FOR made IN SELECT unnest(limits) LOOP
+        IF made ~ '\{\w+\}' THEN        -- from the left: what a value holds is no parameter
+            SELECT string_agg(CASE WHEN p.n % 2 = 1 THEN p.part ELSE coalesce(parameters ->> p.part, '') END, '' ORDER BY p.n) INTO made
+                FROM regexp_split_to_table(regexp_replace(made, '\{(\w+)\}', E'\x01\\1\x01', 'g'), E'\x01') WITH ORDINALITY p (part, n);
+        END IF;
+        names := names || made;
+    END LOOP;
+    RETURN names;
+END $$;
+
+-- How many of one limit may stand inside, whatever its slots: as many as all workers can run at once, and half as many again, so that none of them has to
+-- wait while another holds the lock of the limit.
+CREATE OR REPLACE FUNCTION kr_width() RETURNS integer LANGUAGE sql STABLE AS $$
+    SELECT greatest(least(floor(sum(w.slots::bigint) * 1.5), 1000000), 1)::integer FROM kr_worker w
+$$;
+
+-- How many may start now by a rate, if *waiting* were let in already and have not begun: a tenth of a second's worth at most.
+-- The generic cell rate algorithm (ITU-T I.371): free_at is when the next one is due.
+CREATE OR REPLACE FUNCTION kr_tokens(limit_name text, every_seconds double precision, waiting integer, now_ timestamptz) RETURNS integer LANGUAGE sql STABLE AS $$
+    SELECT greatest(least(b.burst - waiting, CASE WHEN t.free_at > now_ THEN b.burst - ceil(extract(epoch FROM t.free_at - now_)::double precision / every_seconds) ELSE b.burst END), 0)::integer
+    FROM (SELECT greatest(1, least(ceil(0.1 / every_seconds), 1000000)) AS burst) b LEFT JOIN kr_turn t ON t.name = limit_name
+$$;
+
+-- How many tasks stand inside each limit. Without bitmaps: only a plain look at an index takes note of the dead entries that it meets.
+CREATE OR REPLACE FUNCTION kr_inside() RETURNS kr_inside LANGUAGE sql STABLE SET enable_bitmapscan = off SET enable_seqscan = off SET jit = off AS $$
+    SELECT ROW(coalesce(array_agg(i.name), '{}'), coalesce(array_agg(i.count), '{}'), coalesce(array_agg(i.waiting), '{}'))::kr_inside FROM (
+        SELECT n.name, count(*)::integer AS count, (count(*) FILTER (WHERE t.exec_status = 0))::integer AS waiting
+        FROM kr_task_stat t CROSS JOIN LATERAL unnest(CASE WHEN cardinality(t.limits) = 1 THEN t.limits ELSE ARRAY(SELECT DISTINCT unnest(t.limits)) END) n (name)
+        WHERE t.limits IS NOT NULL AND (t.exec_status = 1 OR (t.exec_status = 0 AND t.gate = 'slot')) AND n.name IS NOT NULL GROUP BY 1) i
+$$;
+
+-- Lock limits and patterns, in no order, as nobody waits: those that another session has are answered without.
+CREATE OR REPLACE FUNCTION kr_lock_limits(doors text[]) RETURNS text[] LANGUAGE sql AS $$
+    SELECT ARRAY(SELECT d FROM unnest(doors) d WHERE pg_try_advisory_xact_lock(hashtextextended(current_schema || ' limit ' || d, 0)))
+$$;
+
+-- How it stands with limits, those of them that have a rule. doors: what is locked.
+CREATE OR REPLACE FUNCTION kr_rooms(limit_names text[], doors text[], inside kr_inside, now_ timestamptz) RETURNS kr_rooms LANGUAGE sql STABLE AS $$
+    SELECT ROW(array_agg(r.name), array_agg(r.pattern), array_agg(r.count), array_agg(greatest(CASE
+            WHEN NOT r.locked THEN 0 WHEN r.every_seconds IS NULL OR r.free <= 0 THEN r.free
+            ELSE least(r.free, kr_tokens(r.name, r.every_seconds, coalesce(inside.waiting[r.at], 0), now_)) END, 0)), array_agg(r.every_seconds), array_agg(r.locked))::kr_rooms
+    FROM (SELECT n AS name, l.pattern, l.every_seconds, a.at, coalesce(inside.counts[a.at], 0) AS count, least(l.slots, w.wide) - coalesce(inside.counts[a.at], 0) AS free,
+              coalesce(l.pattern, n) = ANY (doors) AS locked
+          FROM (SELECT kr_width() AS wide OFFSET 0) w CROSS JOIN unnest(limit_names) n CROSS JOIN LATERAL kr_rule(n) l CROSS JOIN LATERAL (SELECT array_position(inside.names, n) AS at) a
+          WHERE NOT kr_counts_flows(n)) r
+$$;
+
+-- The last name there can be of those that begin like this one, if one of these patterns holds for them; else the name itself.
+CREATE OR REPLACE FUNCTION kr_last_like(limit_name text, prefixes text[]) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN prefixes = '{}' THEN limit_name ELSE coalesce((SELECT min(p COLLATE "C") FROM unnest(prefixes) p WHERE starts_with(limit_name, p)) || chr(1114111), limit_name) END
+$$;
+
+-- The keys of a pattern that have room and somebody waiting, from the one after the last that had its turn, some more than the pattern may let in: free.
+-- is_over: the round came to its end.
+CREATE OR REPLACE FUNCTION kr_round(rule ms_limit, inside kr_inside, now_ timestamptz, OUT keys kr_rooms, OUT free integer, OUT is_over boolean) LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+DECLARE
+    wide  integer := kr_width();
+    most  integer;
+    found_ record;
+    nested text[] := ARRAY(SELECT m.prefix FROM ms_limit m WHERE m.prefix IS NOT NULL AND starts_with(m.prefix, rule.prefix) AND m.name <> rule.name);
+    last_ text COLLATE "C" := coalesce((SELECT t.last_key FROM kr_turn t WHERE t.name = rule.name), '');
+BEGIN
+    free := greatest(wide - coalesce((SELECT sum(i.count) FROM unnest(inside.names, inside.counts) i (name, count) WHERE starts_with(i.name, rule.prefix)), 0), 0);
+    most := CASE WHEN free > 0 THEN greatest(free, 50) ELSE 0 END;      -- among more than may come in, the more urgent can come before their turn
+    WITH RECURSIVE later AS (          -- each name once, by skipping through the index
+        (SELECT t.waits_for COLLATE "C" AS name FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit'
+            AND t.waits_for COLLATE "C" > last_ AND t.waits_for COLLATE "C" >= rule.prefix ORDER BY t.waits_for COLLATE "C" LIMIT 1)
+        UNION ALL
+        SELECT n.* FROM later k CROSS JOIN LATERAL (
+            SELECT t.waits_for COLLATE "C" FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit'
+                AND t.waits_for COLLATE "C" > kr_last_like(k.name, nested) ORDER BY t.waits_for COLLATE "C" LIMIT 1) n WHERE starts_with(k.name, rule.prefix)),
+    sooner AS (
+        (SELECT t.waits_for COLLATE "C" AS name FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit'
+            AND t.waits_for COLLATE "C" >= rule.prefix ORDER BY t.waits_for COLLATE "C" LIMIT 1)
+        UNION ALL
+        SELECT n.* FROM sooner k CROSS JOIN LATERAL (
+            SELECT t.waits_for COLLATE "C" FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit'
+                AND t.waits_for COLLATE "C" > kr_last_like(k.name, nested) ORDER BY t.waits_for COLLATE "C" LIMIT 1) n WHERE k.name < last_)
+    SELECT ROW(array_agg(r.name::text), array_agg(rule.name), array_agg(r.count), array_agg(r.free), array_agg(r.every_seconds), array_agg(true))::kr_rooms AS rooms,
+            coalesce(bool_or(r.is_again), false) OR count(*) < most AS is_over INTO found_ FROM (
+        SELECT k.name, k.is_again, s.count, s.every_seconds, f.free
+        FROM (SELECT l.name, false AS is_again FROM later l WHERE starts_with(l.name, rule.prefix)
+              UNION ALL SELECT s.name, true FROM sooner s WHERE s.name <= last_ AND starts_with(s.name, rule.prefix)) k
+            LEFT JOIN ms_limit o ON o.name = k.name
+            CROSS JOIN LATERAL (SELECT array_position(inside.names, k.name::text) AS at) a
+            CROSS JOIN LATERAL (SELECT coalesce(inside.counts[a.at], 0) AS count, CASE WHEN o.name IS NULL THEN rule.slots ELSE o.slots END AS slots,
+                CASE WHEN o.name IS NULL THEN rule.every_seconds ELSE o.every_seconds END AS every_seconds) s
+            CROSS JOIN LATERAL (SELECT least(s.slots, wide) - s.count AS room) r
+            CROSS JOIN LATERAL (SELECT CASE WHEN s.every_seconds IS NULL OR r.room <= 0 THEN r.room
+                ELSE least(r.room, kr_tokens(k.name, s.every_seconds, coalesce(inside.waiting[a.at], 0), now_)) END AS free) f
+        WHERE f.free > 0 AND kr_last_like(k.name, nested) = k.name LIMIT most) r;
+    keys := found_.rooms;
+    is_over := found_.is_over;
+END $$;
+
+-- The limits that have room and somebody waiting: none, unless a bell was lost. Each limit and pattern once, by skipping through the index.
+CREATE OR REPLACE FUNCTION kr_open_doors() RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    door   text COLLATE "C" := '';
+    inside kr_inside;
+    one    record;
+BEGIN
+    LOOP
+        SELECT t.waits_for COLLATE "C" INTO door FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" > door
+            ORDER BY t.waits_for COLLATE "C" LIMIT 1;
+        EXIT WHEN NOT FOUND;
+        CONTINUE WHEN kr_counts_flows(door);
+        IF inside IS NULL THEN
+            inside := kr_inside();
+        END IF;
+        SELECT r.* INTO one FROM kr_rule(door) r;
+        IF NOT FOUND THEN
+            RETURN NEXT door;
+        ELSIF one.pattern IS NOT NULL THEN
+            IF EXISTS (SELECT FROM ms_limit l CROSS JOIN LATERAL kr_round(l, inside, clock_timestamp()) r WHERE l.name = one.pattern AND (r.keys).names IS NOT NULL) THEN
+                RETURN NEXT one.pattern;
+            END IF;
+            EXIT WHEN one.pattern = '*';
+            door := kr_last_like(door, ARRAY[left(one.pattern, -1)]);
+        ELSIF one.every_seconds IS NULL AND least(one.slots, kr_width()) > coalesce(inside.counts[array_position(inside.names, door::text)], 0) THEN
+            RETURN NEXT door;
+        END IF;
+    END LOOP;
+END $$;
+
+-- Who waits though the pattern that held them is gone, some of the names; the rest is looked at again.
+CREATE OR REPLACE FUNCTION kr_freed_keys(pattern text, most integer) RETURNS SETOF text LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+DECLARE
+    freed text[];
+BEGIN
+    IF EXISTS (SELECT FROM ms_limit l WHERE l.name = pattern) THEN
+        RETURN;
+    END IF;
+    freed := ARRAY(
+        WITH RECURSIVE k AS (
+            (SELECT t.waits_for COLLATE "C" AS name FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit'
+                AND t.waits_for COLLATE "C" >= left(pattern, -1) ORDER BY t.waits_for COLLATE "C" LIMIT 1)
+            UNION ALL
+            SELECT n.* FROM k CROSS JOIN LATERAL (
+                SELECT t.waits_for COLLATE "C" FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit'
+                    AND t.waits_for COLLATE "C" > k.name ORDER BY t.waits_for COLLATE "C" LIMIT 1) n WHERE starts_with(k.name, left(pattern, -1)))
+        SELECT k.name FROM k WHERE starts_with(k.name, left(pattern, -1)) LIMIT most);
+    IF cardinality(freed) >= most THEN
+        INSERT INTO kr_recount (kind, name) VALUES ('limit', pattern);
+    END IF;
+    RETURN QUERY SELECT unnest(freed);
+END $$;
+
+-- Those of a task's limits that let nobody in now: their slots, who holds them (five at most, as flow/seq), and if it is only by the rate, until when.
+CREATE OR REPLACE FUNCTION kr_full_limits(limits text[]) RETURNS TABLE (name text, slots integer, holders jsonb, until timestamptz) LANGUAGE sql STABLE AS $$
+    SELECT n.name, r.slots, h.holders, CASE WHEN r.slots IS NULL OR r.slots > h.count THEN k.free_at END
+    FROM (SELECT DISTINCT unnest(limits)) n (name) CROSS JOIN LATERAL kr_rule(n.name) r LEFT JOIN kr_turn k ON k.name = n.name AND r.every_seconds IS NOT NULL
+        CROSS JOIN LATERAL (
+            SELECT coalesce(max(i.count), 0) AS count, coalesce(jsonb_agg(i.holder ORDER BY i.n) FILTER (WHERE i.n <= 5), '[]') AS holders FROM (
+                SELECT i.task_flow_id || '/' || i.task_exec_seq AS holder, row_number() OVER (ORDER BY i.started_ts) AS n, count(*) OVER () AS count FROM kr_task_stat i
+                WHERE i.limits IS NOT NULL AND (i.exec_status = 1 OR (i.exec_status = 0 AND i.gate = 'slot')) AND i.limits @> ARRAY[n.name]) i) h
+    WHERE NOT kr_counts_flows(n.name) AND (r.slots <= h.count OR k.free_at > clock_timestamp())
+$$;
