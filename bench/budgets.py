@@ -58,6 +58,10 @@ BUDGETS = {
     "large flow": _most(50),
     "flow size": _least(0.9),
     "talk": _least(0.6),
+    "limited": _least(0.6),
+    "keyed": _least(0.4),
+    "behind a limit": _least(0.9),
+    "release": _most(3),
     "incidents": _most(100),
     "rerun": _most(1_000),
 }
