@@ -15,13 +15,13 @@ BEGIN
             SELECT t.gate, t.waits_for FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IN ('pause', 'program', 'limit')
                 AND (t.gate, t.waits_for) > (d.gate, d.waits_for) ORDER BY t.gate, t.waits_for LIMIT 1) n)
     INSERT INTO kr_recount (kind, name)
-        SELECT CASE d.gate WHEN 'pause' THEN 'unpause' ELSE d.gate END, d.waits_for FROM door d
+        SELECT CASE WHEN d.gate = 'pause' THEN 'unpause' WHEN d.gate = 'limit' AND kr_counts_flows(d.waits_for) THEN 'flow limit' ELSE d.gate END, d.waits_for FROM door d
         WHERE CASE d.gate
             WHEN 'pause' THEN NOT EXISTS (SELECT FROM ms_pause p WHERE p.task_id = d.waits_for)
             WHEN 'program' THEN EXISTS (SELECT FROM kr_worker w WHERE d.waits_for = ANY (w.programs))
-            ELSE NOT EXISTS (SELECT FROM ms_limit l WHERE l.name = d.waits_for) OR EXISTS (
+            ELSE CASE WHEN kr_counts_flows(d.waits_for) THEN coalesce(kr_flow_room(d.waits_for) > 0, true) ELSE NOT EXISTS (SELECT FROM ms_limit l WHERE l.name = d.waits_for) OR EXISTS (
                 SELECT FROM ms_limit l WHERE l.name = d.waits_for AND l.slots > (
-                    SELECT count(*) FROM kr_task_stat t WHERE t.limits IS NOT NULL AND (t.exec_status = 1 OR (t.exec_status = 0 AND t.gate = 'slot')) AND t.limits @> ARRAY[l.name])) END;
+                    SELECT count(*) FROM kr_task_stat t WHERE t.limits IS NOT NULL AND (t.exec_status = 1 OR (t.exec_status = 0 AND t.gate = 'slot')) AND t.limits @> ARRAY[l.name])) END END;
     work := EXISTS (SELECT FROM kr_recount)
         OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IS NULL)
         OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'time' AND t.run_after <= now_)

@@ -138,7 +138,7 @@ def assert_that_every_plan_is_by_index(plans: Plans, claim: str = "kr_task_claim
     assert plans.indexes(RECORD) == {"kr_task_stat_pkey"}
     assert plans.indexes(RELEASE) == {"kr_task_edge_children", "kr_task_stat_pkey"}
     assert plans.indexes(SETTLE) >= {"kr_task_edge_pkey", "kr_task_stat_pkey"}
-    assert plans.indexes(SETTLE) <= {"kr_task_edge_pkey", "kr_task_stat_pkey", "ms_pause_pkey", "kr_worker_pkey"}
+    assert plans.indexes(SETTLE) <= {"kr_task_edge_pkey", "kr_task_stat_pkey", "ms_pause_pkey", "kr_worker_pkey", "ms_limit_of_workflows"}
     assert not [node for node in plans.scans() if node.get("Rows Removed by Filter", 0) * node["Actual Loops"] > 1_000]
 
 
