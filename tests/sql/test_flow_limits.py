@@ -33,12 +33,12 @@ async def limit(connection: Connection, slots: int | None, name: str = DIGEST) -
         )
 
 
-async def start(connection: Connection, count: int = 1, workflow: str = "digest", **options: object) -> list[str]:
+async def start(connection: Connection, count: int = 1, workflow: str = "digest", **options: Any) -> list[str]:
     return [str(await connection.fetchval("SELECT flower_register($1, '{}', $2)", workflow, json.dumps(options))) for _ in range(count)]
 
 
-async def once(connection: Connection, key: str = "k", policy: str = "skip", workflow: str = "digest", **options: object) -> str:
-    (flow,) = await start(connection, workflow=workflow, unique={"key": key, "policy": policy}, **options)
+async def once(connection: Connection, key: str = "k", policy: str = "skip", workflow: str = "digest", **options: Any) -> str:
+    (flow,) = await start(connection, 1, workflow, unique={"key": key, "policy": policy}, **options)
     return flow
 
 
@@ -569,7 +569,7 @@ class World:
         await self.never_too_many()
 
     async def register(self) -> None:
-        options = {"unique": {"key": self.random.choice("ab"), "policy": "queue"}} if self.random.random() < 0.3 else {}
+        options: dict[str, Any] = {"unique": {"key": self.random.choice("ab"), "policy": "queue"}} if self.random.random() < 0.3 else {}
         await start(self.person, self.random.randint(1, 3), **options)
 
     async def change(self) -> None:
