@@ -84,7 +84,7 @@ def _print_registered(order: Order, registered: Registered, *, as_json: bool) ->
 
 
 def _say_registered(order: Order, registered: Registered) -> None:
-    when = f", for {local(datetime.fromisoformat(order.options['runAt']))}" if "runAt" in order.options else ""
+    when = f", for {local(datetime.fromisoformat(order.options['runAt']))}" if "runAt" in order.options and not registered.note else ""
     what = f"started{when}"
     if registered.duplicate:
         what = "was started before with this key and is not started again"

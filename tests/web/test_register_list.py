@@ -211,3 +211,21 @@ async def test_the_last_moment_that_is_taken_is_kept_and_shown(served: Client, c
         assert (await response.json())["tasks"][0]["runAfter"] is not None
     async with served.session.get(f"http://127.0.0.1:{served.port}/api/flows/{said['taskFlowId']}/why") as response:
         assert response.status == 200
+
+
+# What a workflow says of its flows
+
+
+async def test_max_flows_is_written_shown_and_refused_where_it_is_no_number_of_flows(served: Client, connection: Connection) -> None:
+    url = f"http://127.0.0.1:{served.port}/api/workflows/one"
+    body: dict[str, Any] = {"steps": [{"seq": 1, "program": "Ok"}]}
+    for given, status in ((3, 200), (0, 200), (-1, 422), (2**31, 422), (1.5, 422), (True, 422), ("3", 422)):
+        async with served.session.put(url, json={**body, "maxFlows": given}) as answer:
+            assert answer.status == status
+            said = await answer.json()
+        assert said["maxFlows"] == given if status == 200 else said["errors"][0]["path"] == "maxFlows"
+    await connection.execute("UPDATE ms_limit SET slots = 7 WHERE name = 'workflow:one'")
+    async with served.session.get(url) as answer:
+        assert (await answer.json())["maxFlows"] == 7
+    async with served.session.put(url, json=body) as answer:
+        assert (await answer.json())["maxFlows"] is None
