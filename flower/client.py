@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from flower.core.errors import ConfigurationError, FlowFailed, UnknownFlow
-from flower.core.model import Flow, Json, Order
+from flower.core.model import Flow, Json, Order, Registered
 from flower.core.settings import read_settings
 from flower.core.status import Status
 from flower.core.steps import stopped
@@ -83,16 +83,16 @@ class Client:
         if session is not None:
             await session[1].aclose()
 
-    async def start(self, order: Order, connection: Any) -> str:
+    async def start(self, order: Order, connection: Any) -> Registered:
         """See `flower.sdk.flow.Starter`."""
         if connection is not None:
-            return await _within(connection, order, self._schema())
-        return (await (await self._session()).store.flows.register(order)).flow_id
+            return Registered(await _within(connection, order, self._schema()))
+        return await (await self._session()).store.flows.register(order)
 
-    def start_sync(self, order: Order, connection: Any) -> str:
+    def start_sync(self, order: Order, connection: Any) -> Registered:
         """See `flower.sdk.flow.Starter`."""
         if connection is not None:
-            return _within_sync(connection, order, self._schema())
+            return Registered(_within_sync(connection, order, self._schema()))
         return _run(self.start(order, None))
 
     async def result(self, flow_id: str, timeout: float | None) -> Json:  # noqa: ASYNC109 - as product.md promises

@@ -56,10 +56,14 @@ def workflows(*, database: Database = None, as_json: AsJson = False) -> None:
     if not found:
         say("No workflow is defined yet: insert its steps into ms_task_definition (python -m flower psql).")
         return
-    print_table(("workflow", "steps"), [(item.workflow, _steps(item.steps)) for item in found], flexible=("steps",))
+    print_table(("workflow", "steps"), [(item.workflow, _at_most(item) + _steps(item.steps)) for item in found], flexible=("steps",))
     unknown = sorted({step.program for item in found for step in item.steps if not step.known})
     if unknown:
         say(f"(?) no live worker has the program: {', '.join(unknown)}")
+
+
+def _at_most(item: Workflow) -> str:
+    return "" if item.max_flows is None else f"[at most {item.max_flows} {'flow' if item.max_flows == 1 else 'flows'} at once] "
 
 
 def _steps(steps: tuple[Step, ...]) -> str:

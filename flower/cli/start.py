@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -16,6 +17,13 @@ from flower.core.escape import escape
 from flower.core.model import Json, Order, Registered
 
 
+class _Policy(StrEnum):
+    """What becomes of a start while a flow with its unique key is in progress."""
+
+    SKIP = "skip"
+    QUEUE = "queue"
+
+
 def start(  # noqa: PLR0913 - the options that product.md promises
     workflow: Annotated[str, typer.Argument(metavar="WORKFLOW", help="The workflow to start")],
     *,
@@ -24,6 +32,8 @@ def start(  # noqa: PLR0913 - the options that product.md promises
     priority: Annotated[int | None, typer.Option(min=-20, max=19, help="Lower goes first")] = None,
     at: Annotated[str | None, typer.Option(metavar="TIME", help="When: +10m, 14:00, or ISO 8601 with a zone")] = None,
     key: Annotated[str | None, typer.Option(help="Idempotency key: the same key and parameters give the same flow")] = None,
+    unique: Annotated[str | None, typer.Option(metavar="KEY", help="Only one flow with this key at a time")] = None,
+    unique_policy: Annotated[_Policy | None, typer.Option(help="While one is in progress: skip (start nothing), or queue; skip without it")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Show the progress and wait for the end")] = False,
     database: Database = None,
     as_json: AsJson = False,
@@ -32,7 +42,7 @@ def start(  # noqa: PLR0913 - the options that product.md promises
 
     With --wait the exit status is 0 if the flow finished, 1 if a task failed or the flow was cancelled, 3 if it waits for a person.
     """
-    order = Order(workflow, read_parameters(param or (), params), _options(priority, at, key))
+    order = Order(workflow, read_parameters(param or (), params), {**_options(priority, at, key), **_unique(unique, unique_policy)})
     raise typer.Exit(run(_start(order, database, wait=wait, as_json=as_json)))
 
 
@@ -43,6 +53,12 @@ def _options(priority: int | None, at: str | None, key: str | None) -> dict[str,
         raise typer.BadParameter(str(error), param_hint="--at") from None
     given = {"priority": priority, "runAt": moment and moment.astimezone(UTC).isoformat().replace("+00:00", "Z"), "idempotencyKey": key}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _unique(key: str | None, policy: _Policy | None) -> dict[str, Json]:
+    if key is None and policy is not None:
+        raise typer.BadParameter("is for --unique KEY, which is not given", param_hint="--unique-policy")
+    return {} if key is None else {"unique": {"key": key, "policy": (policy or _Policy.SKIP).value}}
 
 
 async def _start(order: Order, database: str | None, *, wait: bool, as_json: bool) -> int:
@@ -68,6 +84,12 @@ def _print_registered(order: Order, registered: Registered, *, as_json: bool) ->
 
 
 def _say_registered(order: Order, registered: Registered) -> None:
-    when = f", for {local(datetime.fromisoformat(order.options['runAt']))}" if "runAt" in order.options else ""
-    what = "was started before with this key and is not started again" if registered.duplicate else f"started{when}"
+    when = f", for {local(datetime.fromisoformat(order.options['runAt']))}" if "runAt" in order.options and not registered.note else ""
+    what = f"started{when}"
+    if registered.duplicate:
+        what = "was started before with this key and is not started again"
+    if registered.skipped:
+        what = "is in progress with this unique key, so nothing is started"
+    if registered.note:
+        say(f"Note: {registered.note}")
     say(f"{escape(order.workflow)} {what}; see it with: python -m flower show {registered.flow_id}")

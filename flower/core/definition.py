@@ -48,6 +48,7 @@ class Definition:
 
     *takes*: the parameters of a flow, each `{"schema": JSON schema}` and, unless it is required, `"default": value`; None: what its steps take.
     *result*: JSON with references that stands for the result of a flow, None if it has none. *timeout*: seconds of a flow, None: as long as it takes.
+    *max_flows*: how many flows may be in progress at once, None: any number.
     """
 
     workflow: str
@@ -55,6 +56,7 @@ class Definition:
     takes: dict[str, Json] | None = field(default_factory=dict)
     result: Json = None
     timeout: float | None = None
+    max_flows: int | None = None
 
     def to_json(self) -> Json:
         """Return it in the shape of the HTTP interface."""
@@ -73,7 +75,8 @@ class Definition:
             for step in self.steps
         ]
         whole = {"workflow": self.workflow, "steps": steps, "parameters": self.takes, "result": self.result}
-        return whole if self.timeout is None else {**whole, "timeout": self.timeout}
+        some = {"timeout": self.timeout, "maxFlows": self.max_flows}
+        return whole | {name: value for name, value in some.items() if value is not None}
 
     @property
     def hash(self) -> str:

@@ -197,6 +197,16 @@ class Invalid(UsageError):
         self.errors = tuple(errors)
 
 
+class OrdersRefused(Invalid):
+    """Of a list of *count* orders some are refused, so none was taken. The paths of *errors* begin with the place in the list, `[3]`."""
+
+    def __init__(self, errors: Sequence[FieldError], count: int) -> None:
+        super().__init__(errors)
+        places = {error.path.partition("]")[0] for error in errors}
+        first = next(iter(errors))
+        self.args = (f"nothing was started: {len(places)} of {count} orders are refused, the first for {first}",)
+
+
 class NotJson(UsageError):
     """A text should be JSON and is not. *position* counts characters from 0."""
 

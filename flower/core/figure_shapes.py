@@ -106,6 +106,7 @@ def revision(value: Revision) -> Json:
         "parameters": shown_takes(value.takes),
         "result": mask(value.result),
         "timeout": value.timeout,
+        "maxFlows": value.max_flows,
         "steps": list(shown_steps(value)),
     }
 

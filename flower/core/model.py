@@ -117,7 +117,10 @@ class Deed:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A request to start a workflow. *options* may have `priority`, `runAt` (ISO 8601 with zone) and `idempotencyKey`."""
+    """A request to start a workflow.
+
+    *options* may have `priority`, `runAt` (ISO 8601 with zone), `idempotencyKey` and `unique` (`{"key": …, "policy": "skip" or "queue"}`).
+    """
 
     workflow: str
     parameters: dict[str, Json] = field(default_factory=dict)
@@ -126,10 +129,16 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """The flow that an order started. *duplicate*: the same idempotency key had started it before."""
+    """The flow that an order started.
+
+    *duplicate*: the same idempotency key had started it before. *skipped*: nothing was started, as this one has the same unique key and is in
+    progress. *note*: what whoever ordered it may not have meant, in a sentence.
+    """
 
     flow_id: str
     duplicate: bool = False
+    skipped: bool = False
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +285,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """A named graph of steps. *takes* and *result*: see `flower.core.definition`. *revision*: 0 until it is worked out."""
+    """A named graph of steps. *takes* and *result*: see `flower.core.definition`. *revision*: 0 until it is worked out.
+
+    *max_flows*: how many of its flows may be in progress at once, as its limit says now; None: any number.
+    """
 
     workflow: str
     steps: tuple[Step, ...]
@@ -284,6 +296,7 @@ class Workflow:
     takes: Json = None
     result: Json = None
     timeout: float | None = None
+    max_flows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ class Revision:
     result: Json
     timeout: float | None
     is_current: bool
+    max_flows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ def _taken(revision: Revision) -> dict[str, Json]:
 
 
 def _rest(revision: Revision) -> dict[str, Json]:
-    rest = {"result": revision.result, "timeout": revision.timeout}
+    rest = {"result": revision.result, "timeout": revision.timeout, "maxFlows": revision.max_flows}
     return {name: value for name, value in rest.items() if value is not None}
 
 

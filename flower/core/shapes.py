@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from flower.core.masks import mask
-from flower.core.model import Deed, Flow, Given, Incident, Json, Limit, LogLine, Page, Registered, Step, Task, Waiting, Workflow
+from flower.core.model import Deed, Flow, Given, Incident, Json, Limit, LogLine, Order, Page, Registered, Step, Task, Waiting, Workflow
 from flower.core.picture import Attempt
 from flower.core.revisions import shown_takes
 from flower.core.status import status_word
@@ -19,7 +19,17 @@ _NOTHING = Given(None, None)
 
 def registered(workflow: str, value: Registered) -> Json:
     """Return the answer to an order, in the ancestor's words."""
-    return {"status": "succeeded", "taskId": workflow, "taskFlowId": value.flow_id} | ({"duplicate": True} if value.duplicate else {})
+    return {"status": "succeeded", **_registered(workflow, value)}
+
+
+def registered_list(orders: Sequence[Order], values: Sequence[Registered]) -> Json:
+    """Return the answer to a list of orders, in their order."""
+    return {"status": "succeeded", "flows": [_registered(order.workflow, value) for order, value in zip(orders, values, strict=True)]}
+
+
+def _registered(workflow: str, value: Registered) -> dict[str, Json]:
+    said = {"duplicate": value.duplicate or None, "skipped": value.skipped or None, "note": value.note}
+    return {"taskId": workflow, "taskFlowId": value.flow_id} | {name: word for name, word in said.items() if word is not None}
 
 
 def page(found: Page) -> Json:
@@ -143,6 +153,7 @@ def workflow(value: Workflow) -> Json:
         "parameters": shown_takes(value.takes),
         "result": value.result,
         "timeout": value.timeout,
+        "maxFlows": value.max_flows,
     }
     return {**whole, "steps": [step(item) for item in value.steps]}
 

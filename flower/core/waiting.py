@@ -59,7 +59,7 @@ def _sentence(fact: Json, task: Standing, workers: int, programs: Sequence[str])
         case Gate.PROGRAM:
             return _program(task.program, workers, programs)
         case Gate.LIMIT:
-            return f"the limit {fact['limit']!r} ({fact['slots']} at once) is full; inside: {', '.join(fact['holders']) or 'nobody'}"
+            return _flow_limit(fact) if "flows" in fact else _limit(fact)
     return _slot(fact, task)
 
 
@@ -79,6 +79,18 @@ def _program(program: str | None, workers: int, programs: Sequence[str]) -> str:
         return "no worker is running: start one with `python -m flower serve`"
     near = get_close_matches(program or "", programs, n=2)
     return f"no running worker has the program {program!r}" + (f"; did you mean {' or '.join(near)}?" if near else "")
+
+
+def _limit(fact: Json) -> str:
+    return f"the limit {fact['limit']!r} ({fact['slots']} at once) is full; inside: {', '.join(fact['holders']) or 'nobody'}"
+
+
+def _flow_limit(fact: Json) -> str:
+    inside = ", ".join(fact["flows"])
+    if fact["unique"] is not None:
+        return f"the unique key {fact['unique']!r} lets one flow at a time: " + (f"waits for {inside}" if inside else "it is let in in a moment")
+    slots = "1 flow" if fact["slots"] == 1 else f"{fact['slots']} flows"
+    return f"the limit {fact['limit']!r} ({slots} at once) is full; inside: {inside or 'nobody'}"
 
 
 def _slot(fact: Json, task: Standing) -> str:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from importlib import import_module
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, cast
 
-from flower.core.model import Json, Order
+from flower.core.model import Json, Order, Registered
 from flower.sdk.trace import plain_json
 
 R = TypeVar("R")
+
+# What becomes of an order while a flow with its unique key is in progress.
+Policy: TypeAlias = Literal["skip", "queue"]
 
 
 class Starter(Protocol):
     """Starts flows and waits for them. *connection*: the caller's own, whose transaction the start becomes part of."""
 
-    async def start(self, order: Order, connection: Any) -> str:
-        """Start a flow and return its id."""
+    async def start(self, order: Order, connection: Any) -> Registered:
+        """Start a flow and return what became of it; with *connection*, only its id."""
         ...
 
-    def start_sync(self, order: Order, connection: Any) -> str:
+    def start_sync(self, order: Order, connection: Any) -> Registered:
         """Do the same where no event loop runs."""
         ...
 
@@ -41,11 +45,17 @@ def starter() -> Starter:
 
 @dataclass(frozen=True, slots=True)
 class Flow(Generic[R]):
-    """A flow that was started. *id* is what `python -m flower show` takes."""
+    """A flow that was started. *id* is what `python -m flower show` takes.
+
+    *skipped*: nothing was started, as this one has the same unique key and is in progress. *note*: what you may not have meant, such as a time in the
+    past. Neither is known of a start over your own `connection`: there PostgreSQL says it in a notice.
+    """
 
     id: str
     workflow: str
     _decode: Callable[[Json], R]
+    skipped: bool = False
+    note: str | None = None
 
     async def result(self, timeout: float | None = None) -> R:  # noqa: ASYNC109 - as product.md promises
         """Wait until the flow is over, and return what its workflow returns.
@@ -98,25 +108,41 @@ def _why(reason: str | None) -> dict[str, Json]:
 async def start(workflow: str, parameters: Mapping[str, Json] | None = None, **options: Any) -> Flow[Any]:
     """Start the workflow of this name, whose module need not be imported, and return the flow.
 
-    *options*: `priority`, `key`, `at`, `connection`, as `Workflow.options` has them. Raises UnknownWorkflow, Invalid, KeyReused or DatabaseLost.
+    *options*: `priority`, `key`, `at`, `unique`, `unique_policy`, `connection`, as `Workflow.options` has them.
+    Raises UnknownWorkflow, Invalid, KeyReused or DatabaseLost.
     """
     order, connection = _order(workflow, parameters, options)
-    return Flow(await starter().start(order, connection), workflow, _plain)
+    return _flow(workflow, await starter().start(order, connection))
 
 
 def start_sync(workflow: str, parameters: Mapping[str, Json] | None = None, **options: Any) -> Flow[Any]:
     """Do the same as `start` where no event loop runs."""
     order, connection = _order(workflow, parameters, options)
-    return Flow(starter().start_sync(order, connection), workflow, _plain)
+    return _flow(workflow, starter().start_sync(order, connection))
 
 
 def _order(workflow: str, parameters: Mapping[str, Json] | None, options: dict[str, Any]) -> tuple[Order, Any]:
-    connection, at = options.pop("connection", None), options.pop("at", None)
-    wishes = {"priority": options.pop("priority", None), "idempotencyKey": options.pop("key", None), "runAt": at and at.isoformat()}
+    connection = options.pop("connection", None)
+    known = {name: options.pop(name, None) for name in ("priority", "key", "at", "unique")} | {"unique_policy": options.pop("unique_policy", "skip")}
     if options:
-        raise TypeError(f"start() has no option {next(iter(options))!r}; it has priority, key, at and connection")
+        raise TypeError(f"start() has no option {next(iter(options))!r}; it has priority, key, at, unique, unique_policy and connection")
     given = plain_json(dict(parameters or {}), workflow, "what the flow is started with")
-    return Order(workflow, given, {name: value for name, value in wishes.items() if value is not None}), connection
+    return Order(workflow, given, wishes(**known)), connection
+
+
+def wishes(priority: int | None, key: str | None, at: datetime | None, unique: str | None, unique_policy: Policy) -> dict[str, Json]:
+    """Return the options of an order, as HTTP has them. Raises ValueError for a time without a zone and a policy that is none."""
+    if at is not None and (not isinstance(at, datetime) or at.tzinfo is None):
+        raise ValueError("at= needs a time with a zone, like datetime.now(UTC) + timedelta(minutes=10)")
+    if unique_policy not in {"skip", "queue"}:
+        raise ValueError(f"unique_policy={unique_policy!r}: it is 'skip' or 'queue'")
+    once = None if unique is None else {"key": unique, "policy": unique_policy}
+    given = {"priority": priority, "idempotencyKey": key, "runAt": at and at.isoformat(), "unique": once}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _flow(workflow: str, made: Registered) -> Flow[Any]:
+    return Flow(made.flow_id, workflow, _plain, made.skipped, made.note)
 
 
 def _plain(value: Json) -> Any:

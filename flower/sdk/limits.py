@@ -27,6 +27,8 @@ def limits_of(limit: str | Sequence[str] | None, signature: Signature) -> tuple[
             raise ValueError(
                 f"limit={name!r}: a task names a limit; a pattern with * stands where limits are set (python -m flower limit {name!r} 2)"
             )
+        if name.startswith(("workflow:", "unique:")):
+            raise ValueError(f"limit={name!r}: limits of these names count flows: @workflow(max_flows=…), or unique= where a flow is started")
         for key in _PARAMETER.findall(name):
             if key not in signature.parameters and not takes_any:
                 raise ValueError(f"limit={name!r}: there is no parameter {key!r}; there are {', '.join(signature.parameters) or 'none'}")

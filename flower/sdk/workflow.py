@@ -15,9 +15,10 @@ from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast, get_a
 from flower.core.definition import Definition
 from flower.core.errors import FieldError, Invalid, NotInWorkflow, TraceError
 from flower.core.model import Json, Order
+from flower.core.model import Registered as Made
 from flower.core.references import Reference, references
 from flower.sdk import hints
-from flower.sdk.flow import Flow, starter
+from flower.sdk.flow import Flow, Policy, starter, wishes
 from flower.sdk.handle import REFUSED, Handle, place
 from flower.sdk.parameters import Parameters
 from flower.sdk.registry import REGISTRY, Registered
@@ -28,6 +29,7 @@ from flower.sdk.values import Unwritable
 
 # What the database holds as an interval from now.
 _LONGEST_SECONDS = 1e9
+_MOST_FLOWS = 2**31 - 1
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,8 +41,10 @@ class Workflow(Registered, Generic[P, R]):
     *fn* is the function itself, *name* what stands in the column `task_id`, *place* `file:line` of the function.
     """
 
-    def __init__(self, fn: Callable[P, R], name: str, place: str, local: dict[str, Any], timeout: float | None = None) -> None:
-        self.fn, self.name, self.place, self.timeout = fn, name, place, timeout
+    def __init__(
+        self, fn: Callable[P, R], name: str, place: str, local: dict[str, Any], timeout: float | None = None, max_flows: int | None = None
+    ) -> None:
+        self.fn, self.name, self.place, self.timeout, self.max_flows = fn, name, place, timeout, max_flows
         self.signature = _signature(fn, name, place)
         self._local, self._connection = local, None
         self._wishes: dict[str, Json] = {}
@@ -53,17 +57,25 @@ class Workflow(Registered, Generic[P, R]):
             raise TraceError(place(), f"{self.name}(…) would be a workflow inside a workflow, which Flower does not have yet: call its tasks instead")
         raise NotInWorkflow(self.name, f"await {getattr(self.fn, '__name__', self.name)}.run(…)")
 
-    def options(self, *, priority: int | None = None, key: str | None = None, at: datetime | None = None, connection: Any = None) -> Self:
+    def options(
+        self,
+        *,
+        priority: int | None = None,
+        key: str | None = None,
+        at: datetime | None = None,
+        unique: str | None = None,
+        unique_policy: Policy = "skip",
+        connection: Any = None,
+    ) -> Self:
         """Return this workflow with settings for the next start.
 
-        *priority*: -20 (first) to 19. *key*: the same key and parameters give the same flow. *at*: not before this time, which has a zone.
-        *connection*: of asyncpg, psycopg or SQLAlchemy; the flow is part of its transaction.
+        *priority*: -20 (first) to 19. *key*: the same key and parameters give the same flow. *at*: not before this time, which has a zone; in the
+        past, it runs now, and `Flow.note` says so. *unique*: a key of which one flow is in progress at a time; another one is skipped (then `start`
+        returns the one in progress, with `Flow.skipped`), or queues. *connection*: of asyncpg, psycopg or SQLAlchemy; the flow is part of its
+        transaction.
         """
-        if at is not None and (not isinstance(at, datetime) or at.tzinfo is None):
-            raise ValueError("at= needs a time with a zone, like datetime.now(UTC) + timedelta(minutes=10)")
-        given = {"priority": priority, "idempotencyKey": key, "runAt": at and at.isoformat()}
         made = copy.copy(self)
-        made._wishes = {name: value for name, value in given.items() if value is not None}  # noqa: SLF001 - another of ours
+        made._wishes = wishes(priority, key, at, unique, unique_policy)  # noqa: SLF001 - another of ours
         made._connection = connection  # noqa: SLF001
         return made
 
@@ -110,8 +122,8 @@ class Workflow(Registered, Generic[P, R]):
         except (Unwritable, TraceError) as error:
             raise Invalid([FieldError(name, str(error))]) from None
 
-    def _flow(self, flow_id: str) -> Flow[R]:
-        return Flow(flow_id, self.name, self._decode)
+    def _flow(self, made: Made) -> Flow[R]:
+        return Flow(made.flow_id, self.name, self._decode, made.skipped, made.note)
 
     def _decode(self, result: Json) -> R:
         hint = self._hints.get("return", Any)
@@ -142,7 +154,7 @@ class Workflow(Registered, Generic[P, R]):
             raise refused[0]  # the body caught it, and built what it does not say
         if not trace.steps:
             raise TraceError(self.place, f"{self.name} has no steps: call a task in its body")
-        return Definition(self.name, tuple(trace.steps), takes, self._result(trace, returned), self.timeout)
+        return Definition(self.name, tuple(trace.steps), takes, self._result(trace, returned), self.timeout, self.max_flows)
 
     def _result(self, trace: Trace, returned: object) -> Json:
         wanted = self._hints.get("return", Any)
@@ -184,11 +196,12 @@ class DecorateWorkflow(Protocol):
 @overload
 def workflow(fn: Callable[P, R], /) -> Workflow[P, R]: ...
 @overload
-def workflow(*, name: str | None = None, timeout: float | None = None) -> DecorateWorkflow: ...
-def workflow(fn: Callable[..., Any] | None = None, /, *, name: str | None = None, timeout: float | None = None) -> Any:
+def workflow(*, name: str | None = None, timeout: float | None = None, max_flows: int | None = None) -> DecorateWorkflow: ...
+def workflow(fn: Callable[..., Any] | None = None, /, *, name: str | None = None, timeout: float | None = None, max_flows: int | None = None) -> Any:
     """Make a function a workflow, called like the function or *name*.
 
     *timeout*: how many seconds a flow may take, from its start or its `at`; what is unfinished then is cancelled.
+    *max_flows*: how many flows may be in progress at once, the others queue; 0: none may begin.
     Its body is run when its definition is asked for, not now: it may call tasks that stand further down. Raises ModuleProblem, with file and
     line, for a function that cannot be a workflow and for a name that another workflow has.
     """
@@ -199,7 +212,12 @@ def workflow(fn: Callable[..., Any] | None = None, /, *, name: str | None = None
         found = code_place(decorated) or where
         if timeout is not None and (not isinstance(timeout, int | float) or not 0 < timeout <= _LONGEST_SECONDS):
             refuse(found, f"timeout={timeout!r}: a number of seconds above 0 is needed")
-        made: Workflow[..., Any] = Workflow(decorated, proper_name(decorated, name, found, "workflow"), found, local_types(decorated, local), timeout)
+        if max_flows is not None and (type(max_flows) is not int or not 0 <= max_flows <= _MOST_FLOWS):
+            refuse(found, f"max_flows={max_flows!r}: a whole number from 0 on is needed")
+        called = proper_name(decorated, name, found, "workflow")
+        if max_flows is not None and called.endswith("*"):
+            refuse(found, f"max_flows= cannot be for {called}: a limit whose name ends in * is a pattern, and would hold other workflows, too")
+        made: Workflow[..., Any] = Workflow(decorated, called, found, local_types(decorated, local), timeout, max_flows)
         REGISTRY.add_workflow(made)
         return made
 

@@ -16,7 +16,7 @@ from flower.web.api.events import EVENTS, EventsQuery
 from flower.web.api.flows import FlowsQuery, LogsQuery
 from flower.web.api.history import DifferenceQuery, HistoriesQuery, RevisionsQuery
 from flower.web.api.limits import SetLimit
-from flower.web.api.register import LONGEST_KEY, LONGEST_WORKFLOW, Registration
+from flower.web.api.register import LONGEST_KEY, LONGEST_WORKFLOW, MOST_ORDERS, ListedOrder, Registration
 from flower.web.api.verbs import HandedIn, Rerun, Said, Skipping, Urgency
 from flower.web.api.workflows import Written
 from flower.web.auth import OPEN
@@ -28,7 +28,7 @@ routes = web.RouteTableDef()
 
 # What a route answers when all is well, by its path.
 ANSWERS = {
-    REGISTER: "Registered",
+    REGISTER: "RegisteredList",
     REGISTER + "/{task_id}": "Registered",
     "/api/flows": "FlowList",
     "/api/flows/{flowId}": "FlowWithTasks",
@@ -107,7 +107,10 @@ def describe(app: web.Application) -> Json:
         if route.method != "HEAD" and not route.handler.__module__.startswith((pages.__name__, static_files.__name__)):
             paths.setdefault(path, {})[route.method.lower()] = _operation(path, route)
     written = Written.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas = SCHEMAS | {model.__name__: _schema(model) for model in BODIES.values()} | {**written.pop("$defs"), "Written": written}
+    models: list[type[BaseModel]] = [*BODIES.values(), ListedOrder]
+    bodies = {model.__name__: dict(_schema(model)) for model in models}
+    parts = {name: part for body in bodies.values() for name, part in body.pop("$defs", {}).items()}
+    schemas = SCHEMAS | parts | bodies | {**written.pop("$defs"), "Written": written}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Flower", "version": "1", "description": "A workflow engine that lives in PostgreSQL."},
@@ -135,6 +138,9 @@ def _operation(path: str, route: web.AbstractRoute) -> Json:
     }
     if path in BODIES and route.method in {"POST", "PUT"}:
         operation["requestBody"] = {"required": route.method == "PUT", "content": _content(BODIES[path].__name__)}
+    elif path == REGISTER:
+        orders = {"type": "array", "items": ref(ListedOrder.__name__), "minItems": 1, "maxItems": MOST_ORDERS}
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": orders}}}
     elif route.method == "PUT":
         operation["requestBody"] = {"required": True, "content": _content("Written")}
     if path == "/readyz":
@@ -160,7 +166,7 @@ def _content(name: str, content_type: str = "application/json") -> Json:
 
 @cache
 def _schema(model: type[BaseModel]) -> Json:
-    schema = model.model_json_schema()
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     for field in schema["properties"].values():
         # pydantic says null for whatever may be left out; none of ours takes it.
         field.update(next((choice for choice in field.pop("anyOf", ()) if choice != {"type": "null"}), {}))

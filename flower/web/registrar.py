@@ -39,7 +39,9 @@ class Registrar:
         self._sending: asyncio.Task[None] | None = None
 
     async def register(self, order: Order) -> Registered:
-        """Start one flow, like `Flows.register`."""
+        """Start one flow, like `Flows.register`. One with a unique key goes alone: it may have to wait for somebody's open transaction."""
+        if "unique" in order.options:
+            return await self._flows.register(order)
         asked = _Asked(order, asyncio.get_running_loop().create_future())
         self._asked.append(asked)
         if self._sending is None or self._sending.done():

@@ -77,7 +77,15 @@ class NoQuery(BaseModel, extra="forbid"):
 
 
 async def body(request: web.Request) -> dict[str, Json] | None:
-    """Return the JSON object that is the body; None if there is no body, whatever its content type.
+    """Return the JSON object that is the body; None if there is no body. Raises as `json_body` does, and Invalid for what is no object."""
+    value = await json_body(request)
+    if value is not None and not isinstance(value, dict):
+        raise Invalid([FieldError("", f"the body must be a JSON object, like {_EXAMPLE}")])
+    return value
+
+
+async def json_body(request: web.Request) -> Json | None:
+    """Return what the body says in JSON; None if there is no body, whatever its content type.
 
     Raises RequestRefused, NotJson or Invalid. Answers 408 when the body has not come whole after BODY_SECONDS.
     """
@@ -90,7 +98,7 @@ async def body(request: web.Request) -> dict[str, Json] | None:
         return None
     text = _decoded(request, received)
     value = await asyncio.to_thread(strict.loads, text) if len(received) > _MUCH else strict.loads(text)
-    if not isinstance(value, dict):
+    if value is None:
         raise Invalid([FieldError("", f"the body must be a JSON object, like {_EXAMPLE}")])
     return value
 

@@ -42,6 +42,11 @@ def _list_of(name: str) -> Json:
 
 
 _NAMES, _IF_PLANNED = _array(TEXT), {"const": True, "description": "where this is only the plan"}
+_REMARKS = {
+    "duplicate": {"const": True, "description": "the same idempotency key had started it before"},
+    "skipped": {"const": True, "description": "nothing was started: this one has the same unique key and is in progress"},
+    "note": TEXT | {"description": "what you may not have meant, such as a runAt in the past"},
+}
 _ERRORS = _array(_object(path=TEXT, message=TEXT))
 _FLOW = {
     "flowId": TEXT,
@@ -88,7 +93,8 @@ _TASK = {
 }
 
 SCHEMAS: dict[str, Json] = {
-    "Registered": _with_some(_object(status={"const": "succeeded"}, taskId=TEXT, taskFlowId=TEXT), duplicate={"const": True}),
+    "Registered": _with_some(_object(status={"const": "succeeded"}, taskId=TEXT, taskFlowId=TEXT), **_REMARKS),
+    "RegisteredList": _object(status={"const": "succeeded"}, flows=_array(_with_some(_object(taskId=TEXT, taskFlowId=TEXT), **_REMARKS))),
     "Failed": _object(status={"const": "failed"}, taskId=TEXT, description=TEXT, errors=_ERRORS),
     "Problem": _object(type=TEXT, title=TEXT, status=_WHOLE, detail=TEXT, errors=_ERRORS),
     "Flow": _object(**_FLOW, failing={"anyOf": [_object(name=TEXT), {"type": "null"}]}),
@@ -123,7 +129,13 @@ SCHEMAS: dict[str, Json] = {
     ),
     "LimitList": _list_of("Limit"),
     "Workflow": _object(
-        workflow=TEXT, revision=_WHOLE, parameters=_ANYTHING, result=_ANYTHING, timeout={"type": ["number", "null"]}, steps=_array(ref("Step"))
+        workflow=TEXT,
+        revision=_WHOLE,
+        parameters=_ANYTHING,
+        result=_ANYTHING,
+        timeout={"type": ["number", "null"]},
+        maxFlows={"type": ["integer", "null"], "description": "how many of its flows may be in progress at once, by its limit; null: any number"},
+        steps=_array(ref("Step")),
     ),
     "Step": _object(
         seq=_NUMBER,
@@ -254,6 +266,7 @@ SCHEMAS: dict[str, Json] = {
         parameters=_ANYTHING,
         result=_ANYTHING,
         timeout=_SECONDS,
+        maxFlows={"type": ["integer", "null"]},
         steps=_array({"type": "object", "description": "a step as it was written, without what it leaves out"}),
     ),
     "RevisionList": _list_of("Revision"),

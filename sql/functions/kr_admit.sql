@@ -69,7 +69,7 @@ END $$;
 CREATE OR REPLACE FUNCTION kr_judged(rows_ tid[], places integer[], several boolean, looked text[], rooms kr_rooms, groups text[], frees integer[],
     OUT rows_in tid[], OUT orders double precision[], OUT heads text[], OUT entered text[], OUT firsts double precision[], OUT rows_out tid[], OUT fulls text[]) LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    no_pause boolean := NOT EXISTS (SELECT FROM ms_pause);
+    is_simple boolean := NOT EXISTS (SELECT FROM ms_pause) AND NOT EXISTS (SELECT FROM ms_limit m WHERE m.name LIKE 'workflow:%');
 BEGIN
     WITH task AS MATERIALIZED (
         SELECT t.ctid AS row_, h.place, t.limits, t.run_order, t.rank, t.task_exec_seq, t.task_flow_id, t.task_id, t.task_priority, t.program, t.run_after
@@ -78,7 +78,7 @@ BEGIN
         SELECT array_agg(p.program) AS programs FROM (SELECT DISTINCT t.program FROM task t) p WHERE EXISTS (SELECT FROM kr_worker w WHERE p.program = ANY (w.programs))),
     mine AS (        -- for most a glance is enough to see that they still stand at this gate
         SELECT t.*, array_position(groups, rooms.patterns[r.at]) AS in_group, rooms.inside[r.at] AS inside,
-            CASE WHEN cardinality(t.limits) = 1 AND no_pause AND t.run_after IS NULL AND t.program = ANY (a.programs) THEN true
+            CASE WHEN cardinality(t.limits) = 1 AND is_simple AND t.run_after IS NULL AND t.program = ANY (a.programs) THEN true
                 ELSE (SELECT g.gate = 'limit' AND NOT kr_counts_flows(g.waits_for) FROM kr_gate(NULL, t.run_after, t.task_flow_id, t.task_id, t.program, t.limits) g) END AS is_here
         FROM task t CROSS JOIN alive a CROSS JOIN LATERAL (SELECT array_position(rooms.names, looked[t.place]) AS at) r),
     numbered AS (

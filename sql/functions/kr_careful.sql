@@ -49,6 +49,7 @@ BEGIN
         suspended_ts = clock_timestamp(), fingerprint = kr_fingerprint(t.program, '{"type": "RowRefused"}'), error = jsonb_build_object('type', 'RowRefused', 'program', t.program, 'message', format(
             'a trigger or a constraint of this database refuses to let the task start: %s; correct it and set exec_status to 0', why))
     WHERE t.task_flow_id = flow AND t.task_exec_seq = seq AND t.exec_status = 0;
+    INSERT INTO kr_recount (kind, task_flow_id, task_exec_seq) VALUES ('task', flow, seq);       -- the flow may have stalled
 EXCEPTION WHEN OTHERS THEN
     INSERT INTO kr_recount (kind, task_flow_id, task_exec_seq) VALUES ('task', flow, seq);
 END $$;

@@ -18,10 +18,17 @@ DECLARE
     done    record;
     one     record;
     o       record;
+    wflows  text[];              -- of which something was recorded
     tflows  text[];
     tseqs   numeric[];
     tedges  boolean[];
     names   text[] := '{}';
+    rung    text[] := '{}';      -- limits on flows where somebody may come in
+    checked text[] := '{}';      -- those that are to be looked at closely
+    fflows  text[] := '{}';      -- what came to the gate limit
+    fseqs   numeric[] := '{}';
+    busy    text[] := '{}';      -- flows that have something at a slot or limit now
+    quiet   text[] := '{}';      -- those that have not, and may be over
     ready   integer := 0;
     let_in  kr_admission;
     claimed integer := 0;
@@ -52,6 +59,7 @@ BEGIN
             END LOOP;
         END IF;
         names := coalesce(done.names, '{}');
+        wflows := done.wflows;
         IF coalesce(cardinality(done.wflows), 0) < cardinality(flows) THEN
             RETURN QUERY
             SELECT CASE WHEN t.task_flow_id IS NULL THEN 'refused' ELSE 'not written' END, g.f, g.s, NULL, NULL, NULL, NULL, NULL::integer, g.c, NULL::float8, NULL::integer, NULL::float8, NULL::text[], NULL::integer
@@ -80,6 +88,10 @@ BEGIN
                 tflows := tflows || o.flow;
                 tseqs := tseqs || o.seq;
                 tedges := tedges || o.edges_changed;
+            ELSIF o.edges_changed THEN
+                checked := checked || o.limit_name;
+            ELSIF kr_counts_flows(o.limit_name) THEN
+                rung := rung || o.limit_name;
             ELSE
                 names := names || o.limit_name;
             END IF;
@@ -88,6 +100,25 @@ BEGIN
     -- 4 settle and admit; the claim goes back as far as the oldest task that came to a slot
     IF cardinality(tflows) > 0 THEN
         FOR o IN SELECT * FROM kr_settle(tflows, tseqs, tedges, careful) LOOP
+            busy := busy || o.flow;
+            IF o.gate = 'limit' THEN
+                names := names || ARRAY(SELECT unnest(o.limits));
+                fflows := fflows || o.flow;
+                fseqs := fseqs || o.seq;
+            ELSE
+                ready := ready + 1;
+                IF (o.run_order, o.rank, o.seq, o.flow) < (at_order, at_rank, at_seq, at_flow) THEN
+                    at_order := o.run_order; at_rank := o.rank; at_seq := o.seq; at_flow := o.flow;
+                END IF;
+            END IF;
+        END LOOP;
+    END IF;
+    -- flows first: whoever is let in may find a limit of its own
+    IF EXISTS (SELECT FROM kr_flow_inside) THEN
+        quiet := ARRAY(SELECT unnest(wflows || tflows) EXCEPT SELECT unnest(busy));
+    END IF;
+    IF quiet || fflows || rung || checked <> '{}' THEN
+        FOR o IN SELECT * FROM kr_admit_flows(rung, checked, quiet, fflows, fseqs, careful) LOOP
             IF o.gate = 'limit' THEN
                 names := names || ARRAY(SELECT unnest(o.limits));
             ELSE
@@ -98,8 +129,8 @@ BEGIN
             END IF;
         END LOOP;
     END IF;
+    names := ARRAY(SELECT DISTINCT n FROM unnest(names) n WHERE NOT kr_counts_flows(n));
     IF cardinality(names) > 0 THEN
-        names := ARRAY(SELECT DISTINCT unnest(names));
         IF careful THEN
             ready := ready + kr_admit_each(names);
             at_order := NULL; at_rank := NULL; at_seq := NULL; at_flow := NULL;

@@ -7,6 +7,7 @@ LANGUAGE plpgsql SET search_path FROM CURRENT SET jit = off AS $$
 DECLARE
     workflow text := definition ->> 'workflow';
     current_ ms_workflow_revision;
+    before   integer;
 BEGIN
     INSERT INTO ms_workflow (task_id) VALUES (workflow) ON CONFLICT DO NOTHING;
     PERFORM FROM ms_workflow w WHERE w.task_id = workflow FOR UPDATE;
@@ -38,8 +39,10 @@ BEGIN
             s.attempts, nullif(s.backoff, 'null'), s."retryOn", s."giveUpOn", s.timeout, s."onLost"
         FROM jsonb_to_recordset(definition -> 'steps') s (seq numeric, name text, program text, priority numeric, "dependsOn" numeric[], parameters jsonb, limits text[], place text,
             attempts integer, backoff jsonb, "retryOn" text[], "giveUpOn" text[], timeout double precision, "onLost" text);
+    SELECT w.max_flows INTO before FROM ms_workflow w WHERE w.task_id = workflow;
     UPDATE ms_workflow w SET takes = nullif(definition -> 'parameters', 'null'), result = nullif(definition -> 'result', 'null'),
-        timeout = (definition ->> 'timeout')::double precision WHERE w.task_id = workflow;
+        timeout = (definition ->> 'timeout')::double precision, max_flows = (definition ->> 'maxFlows')::integer WHERE w.task_id = workflow;
+    PERFORM kr_define_max_flows(workflow, before, (definition ->> 'maxFlows')::integer);
     IF hash IS NULL AND jsonb_typeof(definition -> 'parameters') = 'object' THEN
         PERFORM kr_refuse_all((
             SELECT jsonb_agg(m.odd) FROM jsonb_each(definition -> 'parameters') t
@@ -50,6 +53,23 @@ BEGIN
     -- the same as what was there already, perhaps by another hand
     UPDATE ms_workflow_revision r SET code_hash = hash FROM ms_workflow w WHERE w.task_id = workflow AND r.task_id = workflow AND r.revision = w.revision AND r.code_hash IS DISTINCT FROM hash AND hash IS NOT NULL;
     RETURN 'written';
+END $$;
+
+-- Write how many flows of a workflow may be in progress at once, where its definition says another number than before. Else what somebody has made of
+-- the limit since, or that he has removed it, stays.
+CREATE OR REPLACE FUNCTION kr_define_max_flows(workflow text, before integer, now_ integer) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF now_ IS NOT NULL AND workflow LIKE '%*' THEN
+        PERFORM kr_refuse('maxFlows', 'cannot be for a workflow whose name ends in *: the limit would be a pattern, and hold others too');
+    ELSIF now_ IS NOT NULL AND octet_length(workflow) > 503 THEN
+        PERFORM kr_refuse('maxFlows', format('cannot be for a workflow whose name has %s bytes: 503 are the most', octet_length(workflow)));
+    ELSIF now_ IS NOT DISTINCT FROM before THEN
+        RETURN;
+    ELSIF now_ IS NULL THEN
+        DELETE FROM ms_limit l WHERE l.name = 'workflow:' || workflow;
+    ELSE
+        INSERT INTO ms_limit (name, slots) VALUES ('workflow:' || workflow, now_) ON CONFLICT (name) DO UPDATE SET slots = excluded.slots;
+    END IF;
 END $$;
 
 -- What a flow has resulted in: what its workflow says, with the results of its tasks in place, null for those that were ignored; NULL if it

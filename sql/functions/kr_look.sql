@@ -1,6 +1,6 @@
 -- What the engine must look at: tasks that a hand changed or nobody has seen, tasks whose time has come, tasks at a door that opened or
--- closed; and the children of all those. Answers tasks (flow, seq, edges_changed) and the names of limits (limit_name), each up to *most*
--- per reason, and takes them out of kr_recount; where locked rows would stand before others for ever, they are passed over. Makes the row
+-- closed; and the children of all those. Answers tasks (flow, seq, edges_changed) and the names of limits (limit_name; edges_changed: of one on
+-- flows, which is to be looked at closely), each up to *most* per reason, and takes them out of kr_recount; where locked rows would stand before others for ever, they are passed over. Makes the row
 -- of a flow that was written by hand, and removes that of a deleted one.
 CREATE OR REPLACE FUNCTION kr_look(most integer)
 RETURNS TABLE (flow text, seq numeric, edges_changed boolean, limit_name text) LANGUAGE plpgsql AS $$
@@ -19,10 +19,12 @@ BEGIN
         DELETE FROM kr_recount WHERE ctid = ANY (ARRAY(SELECT r.ctid FROM kr_recount r ORDER BY r.id LIMIT most FOR UPDATE SKIP LOCKED))
         RETURNING kr_recount)
     SELECT array_agg(d.kr_recount) INTO taken FROM d;
-    RETURN QUERY SELECT NULL, NULL::numeric, NULL::boolean, k.name FROM unnest(taken) k WHERE k.kind = 'limit' AND k.name IS NOT NULL
-        UNION SELECT NULL, NULL, NULL, k.name FROM (SELECT k.name FROM kr_turn k WHERE k.look_at <= now_ ORDER BY k.look_at LIMIT most) k
+    RETURN QUERY SELECT NULL, NULL::numeric, bool_or(k.kind <> 'limit'), k.name FROM unnest(taken) k
+        WHERE k.kind IN ('limit', 'flow limit', 'new flow limit') AND k.name IS NOT NULL GROUP BY k.name;
+    RETURN QUERY SELECT NULL, NULL::numeric, NULL::boolean, k.name FROM (SELECT k.name FROM kr_turn k WHERE k.look_at <= now_ ORDER BY k.look_at LIMIT most) k
         -- a pattern that is gone holds none of its keys any more
         UNION SELECT NULL, NULL, NULL, w.name FROM unnest(taken) k CROSS JOIN LATERAL kr_freed_keys(k.name, most) w (name) WHERE k.kind = 'limit' AND k.name LIKE '%*';
+    RETURN QUERY SELECT p.flow, p.seq, false, NULL FROM kr_past_flow_limits(ARRAY(SELECT DISTINCT k.name FROM unnest(taken) k WHERE k.kind = 'new flow limit'), most) p;
 
     -- a door opened: who waits there for it; a door closed: who came past it and may no longer. Not if it is as it was by now: a worker that
     -- went and came back would have every task of its programs written twice.

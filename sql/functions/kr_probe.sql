@@ -17,7 +17,7 @@ BEGIN
     INSERT INTO kr_recount (kind, name)
         SELECT CASE d.gate WHEN 'pause' THEN 'unpause' ELSE d.gate END, d.waits_for FROM door d
         WHERE CASE d.gate WHEN 'pause' THEN NOT EXISTS (SELECT FROM ms_pause p WHERE p.task_id = d.waits_for) ELSE EXISTS (SELECT FROM kr_worker w WHERE d.waits_for = ANY (w.programs)) END
-        UNION ALL SELECT 'limit', d FROM kr_open_doors() d;
+        UNION ALL SELECT CASE WHEN kr_counts_flows(d) THEN 'flow limit' ELSE 'limit' END, d FROM kr_open_doors() d;
     work := EXISTS (SELECT FROM kr_recount)
         OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IS NULL)
         OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'time' AND t.run_after <= now_)

@@ -1,10 +1,11 @@
 -- Start flows of one workflow, all or none, in the caller's transaction: their rows, edges and first gates. The orders are parallel arrays of
 -- what was given and of options. Together, because a statement costs more to begin than the rows of one flow cost to write.
 -- Refuses with SQLSTATEs of ours (detail: a JSON list of {path, message}): FL404 no such workflow, FL422 wrong content, FL409 an
--- idempotency key that came before with another content. duplicate: the same key and content made this flow before.
+-- idempotency key that came before with another content. duplicate: the same key and content made this flow before. skipped: this flow has the same
+-- unique key and is in progress, and the order was to be skipped then. is_past: its runAt had passed.
 -- A gate that others may open before the caller commits (pause, program) is left for the engine to decide.
 -- force_generic_plan: planned anew at each call, the statements cost three times as much.
-CREATE OR REPLACE FUNCTION kr_register(workflow text, givens jsonb[], options jsonb[]) RETURNS TABLE (n integer, flow_id text, duplicate boolean)
+CREATE OR REPLACE FUNCTION kr_register(workflow text, givens jsonb[], options jsonb[]) RETURNS TABLE (n integer, flow_id text, duplicate boolean, skipped boolean, is_past boolean)
 LANGUAGE plpgsql SET search_path FROM CURRENT SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
@@ -19,11 +20,13 @@ DECLARE
     times      timestamptz[];
     values_    jsonb[];                               -- what was given, with the defaults of the rest
     new_       text[];
+    uniques    text[];                                -- unique keys
+    others     text[];                                -- the flows that orders are skipped for
     earlier    kr_flow_stat;
 BEGIN
     SELECT array_agg(flower_uuid7()), array_agg(o.wish ->> 'idempotencyKey'), array_agg(CASE WHEN o.wish ? 'priority' THEN kr_priority(o.wish) END),
-            array_agg(CASE WHEN o.wish ? 'runAt' THEN kr_run_at(o.wish) END)
-        INTO ids, keys, priorities, times FROM unnest(givens, options) o (given, wish) WHERE kr_is_in_order(o.given, o.wish);
+            array_agg(CASE WHEN o.wish ? 'runAt' THEN kr_run_at(o.wish) END), array_agg(o.wish #>> '{unique,key}')
+        INTO ids, keys, priorities, times, uniques FROM unnest(givens, options) o (given, wish) WHERE kr_is_in_order(o.given, o.wish);
     SELECT nullif(w.revision, 0), w.takes INTO made, takes FROM ms_workflow w WHERE w.task_id = workflow
         AND NOT EXISTS (SELECT FROM kr_changed_workflow c WHERE c.task_id = workflow AND c.transaction = pg_current_xact_id_if_assigned());
     IF made IS NULL THEN
@@ -46,13 +49,17 @@ BEGIN
         PERFORM kr_refuse_all(kr_odd_givens(workflow, made, givens, known));
     END IF;
 
+    IF array_to_string(uniques, '') <> '' THEN
+        others := kr_skipped(workflow, ids, keys, uniques, options);
+    END IF;
+
     WITH flow AS (
-        INSERT INTO kr_flow_stat (task_flow_id, task_id, revision, task_priority, registered_ts, idempotency_key, parameters, deadline_ts, request)
-            SELECT o.id, workflow, made, coalesce(o.priority, what.priority), now_ + o.n * interval '1 microsecond', o.key, nullif(o.value, '{}'),
+        INSERT INTO kr_flow_stat (task_flow_id, task_id, revision, task_priority, registered_ts, idempotency_key, unique_key, parameters, deadline_ts, request)
+            SELECT o.id, workflow, made, coalesce(o.priority, what.priority), now_ + o.n * interval '1 microsecond', o.key, o.unique_key, nullif(o.value, '{}'),
                 greatest(o.run_at, now_) + make_interval(secs => what.timeout),
                 CASE WHEN o.key IS NOT NULL THEN jsonb_build_object('parameters', o.given, 'options', o.wish - 'idempotencyKey') END
-            FROM unnest(ids, keys, priorities, givens, options, values_, times) WITH ORDINALITY o (id, key, priority, given, wish, value, run_at, n)
-            ORDER BY o.key                              -- two who send the same keys wait for each other in one order
+            FROM unnest(ids, keys, priorities, givens, options, values_, times, uniques, others) WITH ORDINALITY o (id, key, priority, given, wish, value, run_at, unique_key, other, n)
+            WHERE o.other IS NULL ORDER BY o.key                              -- two who send the same keys wait for each other in one order
             ON CONFLICT (task_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
             RETURNING task_flow_id)
     SELECT array_agg(m.task_flow_id::text) INTO new_ FROM flow m;
@@ -65,22 +72,28 @@ BEGIN
         INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, task_priority, parameters, inputs, registered_ts,
                 name, program, run_after, limits, keyed, rank, run_order, waits_seq, gate, waits_for, options)
             SELECT o.id, s.task_exec_seq, coalesce(s.parents[1], -1), workflow, s.task_seq, 0, coalesce(o.priority, s.task_priority), c.call::json,
-                s.inputs, now_ + o.n * interval '1 microsecond', s.name, s.program, o.run_at, l.limits, l.keyed, -s.depth,
+                s.inputs, now_ + o.n * interval '1 microsecond', s.name, s.program, o.run_at, u.limits, l.keyed, -s.depth,
                 kr_run_order(now_ + o.n * interval '1 microsecond', coalesce(o.priority, s.task_priority)), s.parents[1],
                 nullif(nullif(g.gate, 'pause'), 'program'), CASE g.gate WHEN 'limit' THEN g.waits_for END, s.options
-            FROM unnest(ids, priorities, times, values_) WITH ORDINALITY o (id, priority, run_at, value, n) CROSS JOIN kr_step s
+            FROM unnest(ids, priorities, times, values_, uniques) WITH ORDINALITY o (id, priority, run_at, value, unique_key, n) CROSS JOIN kr_step s
                 CROSS JOIN LATERAL (SELECT CASE WHEN s.given IS NULL AND (takes IS NOT NULL OR o.value = '{}') THEN s.own
                      ELSE kr_filled(s.own || CASE WHEN takes IS NULL THEN kr_given_to(s.program, s.own, s.inputs, s.given, o.value, known) ELSE '{}' END, s.given, o.value) END AS call) c
                 LEFT JOIN LATERAL (          -- the key of a limit is known now if no result of another task has to come first
                     SELECT CASE WHEN k.keyed IS NULL OR s.parents <> '{}' THEN w.written ELSE kr_limit_names(k.keyed, c.call) END AS limits, k.keyed
                     FROM kr_written_limits(s.limits, s.program) w (written) CROSS JOIN LATERAL (SELECT CASE WHEN what.keyed THEN kr_keyed(w.written) END AS keyed) k
                     WHERE what.limited) l ON true
-                CROSS JOIN LATERAL kr_gate(s.parents[1], o.run_at, o.id, workflow, s.program, l.limits) g
+                CROSS JOIN LATERAL (SELECT CASE WHEN o.unique_key IS NULL THEN l.limits ELSE l.limits || kr_unique_name(workflow, o.unique_key) END AS limits) u
+                CROSS JOIN LATERAL kr_gate(s.parents[1], o.run_at, o.id, workflow, s.program, u.limits) g
             WHERE o.id = ANY (new_) AND s.task_id = workflow AND s.revision = made;
         IF what.limited THEN
             PERFORM kr_refuse('limits', 'with these parameters the limit comes to more than 512 bytes: key it by something shorter')
-                FROM kr_task_stat t CROSS JOIN unnest(t.limits) l WHERE what.keyed AND t.task_flow_id = ANY (new_) AND octet_length(l) > 512;
+                FROM kr_task_stat t CROSS JOIN unnest(t.limits) l WHERE what.keyed AND t.task_flow_id = ANY (new_) AND octet_length(l) > 512 AND NOT kr_counts_flows(l);
             INSERT INTO kr_recount (kind, name) SELECT DISTINCT 'limit', t.waits_for FROM kr_task_stat t WHERE t.task_flow_id = ANY (new_) AND t.gate || '' = 'limit';
+        END IF;
+        INSERT INTO kr_recount (kind, name) SELECT 'limit', 'workflow:' || workflow FROM kr_flow_slots(workflow);
+        IF array_to_string(uniques, '') <> '' THEN
+            INSERT INTO kr_recount (kind, name)
+                SELECT DISTINCT 'limit', kr_unique_name(workflow, o.unique_key) FROM unnest(ids, uniques) o (id, unique_key) WHERE o.id = ANY (new_) AND o.unique_key IS NOT NULL;
         END IF;
         PERFORM pg_notify('flower', '');
     END IF;
@@ -88,8 +101,12 @@ BEGIN
     FOR i IN 1 .. cardinality(ids) LOOP
         n := i;
         flow_id := ids[i];
-        duplicate := flow_id = ANY (new_) IS NOT TRUE;
-        IF duplicate THEN
+        skipped := others[i] IS NOT NULL;
+        duplicate := NOT skipped AND flow_id = ANY (new_) IS NOT TRUE;
+        is_past := NOT skipped AND NOT duplicate AND coalesce(times[i] < now_, false);
+        IF skipped THEN
+            flow_id := others[i];
+        ELSIF duplicate THEN
             SELECT * INTO earlier FROM kr_flow_stat f WHERE f.task_id = workflow AND f.idempotency_key = keys[i];
             IF earlier.request IS DISTINCT FROM jsonb_build_object('parameters', givens[i], 'options', options[i] - 'idempotencyKey') THEN
                 RAISE EXCEPTION 'the idempotency key % was used before with other parameters or options', quote_literal(keys[i]) USING ERRCODE = 'FL409', DETAIL = '[]';
@@ -107,14 +124,46 @@ BEGIN
         PERFORM kr_refuse('parameters', 'must be a JSON object');
     ELSIF jsonb_typeof(options) IS DISTINCT FROM 'object' THEN
         PERFORM kr_refuse('options', 'must be a JSON object');
-    ELSIF options - '{priority,runAt,idempotencyKey}'::text[] <> '{}' THEN
-        PERFORM kr_refuse(o, 'no such option; there are priority, runAt and idempotencyKey') FROM jsonb_object_keys(options - '{priority,runAt,idempotencyKey}'::text[]) o;
+    ELSIF options - '{priority,runAt,idempotencyKey,unique}'::text[] <> '{}' THEN
+        PERFORM kr_refuse(o, 'no such option; there are priority, runAt, idempotencyKey and unique') FROM jsonb_object_keys(options - '{priority,runAt,idempotencyKey,unique}'::text[]) o;
     ELSIF given <> '{}' AND octet_length(given::text) > 262144 THEN
         PERFORM kr_refuse('parameters', format('are %s bytes of JSON, the limit is 262144 (256 KiB): pass a key or a path instead', octet_length(given::text)));
     ELSIF options ? 'idempotencyKey' AND (jsonb_typeof(options -> 'idempotencyKey') <> 'string' OR octet_length(options ->> 'idempotencyKey') NOT BETWEEN 1 AND 512) THEN
         PERFORM kr_refuse('idempotencyKey', 'must be a text of 1 to 512 bytes');
+    ELSIF options ? 'unique' AND (jsonb_typeof(options -> 'unique') <> 'object' OR (options -> 'unique') - '{key,policy}'::text[] <> '{}') THEN
+        PERFORM kr_refuse('unique', 'must be an object like {"key": "order-7", "policy": "skip"}; policy is skip or queue');
+    ELSIF options ? 'unique' AND (jsonb_typeof(options #> '{unique,key}') IS DISTINCT FROM 'string' OR octet_length(options #>> '{unique,key}') NOT BETWEEN 1 AND 512) THEN
+        PERFORM kr_refuse('unique.key', 'must be a text of 1 to 512 bytes');
+    ELSIF options #> '{unique,policy}' NOT IN ('"skip"', '"queue"') THEN
+        PERFORM kr_refuse('unique.policy', 'must be skip (nothing new while one is in progress) or queue (one after the other)');
     END IF;
     RETURN true;
+END $$;
+
+-- For each order that is not to be made, as a flow with its unique key is in progress or waits for its turn, that flow. Whoever comes with the same key
+-- at the same moment waits for the end of this transaction. An idempotency key is looked at first: what it has made before is no new flow.
+CREATE OR REPLACE FUNCTION kr_skipped(workflow text, ids text[], keys text[], uniques text[], options jsonb[]) RETURNS text[] LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+DECLARE
+    others text[] := array_fill(NULL::text, ARRAY[cardinality(ids)]);
+    known  jsonb := '{}';         -- by unique key: what an earlier order of this call has made or found
+BEGIN
+    -- of many keys the workflow is locked: as many locks as there are keys could be more than the server has room for
+    PERFORM CASE WHEN cardinality(uniques) > 100 THEN pg_advisory_xact_lock(hashtextextended(current_schema || ' unique ' || workflow, 0))
+        ELSE pg_advisory_xact_lock_shared(hashtextextended(current_schema || ' unique ' || workflow, 0)) END;
+    IF cardinality(uniques) <= 100 THEN
+        PERFORM pg_advisory_xact_lock(l.key) FROM (
+            SELECT DISTINCT hashtextextended(current_schema || ' ' || kr_unique_name(workflow, u), 0) AS key FROM unnest(uniques) u WHERE u IS NOT NULL ORDER BY 1) l;
+    END IF;
+    FOR i IN 1 .. cardinality(ids) LOOP
+        CONTINUE WHEN uniques[i] IS NULL OR (keys[i] IS NOT NULL AND (keys[i] = ANY (keys[: i - 1])
+            OR EXISTS (SELECT FROM kr_flow_stat f WHERE f.task_id = workflow AND f.idempotency_key = keys[i])));
+        IF options[i] #>> '{unique,policy}' IS DISTINCT FROM 'queue' THEN
+            others[i] := coalesce(known ->> uniques[i], kr_unfinished_with_key(workflow, uniques[i]));
+        END IF;
+        known := known || jsonb_build_object(uniques[i], coalesce(others[i], ids[i]));
+    END LOOP;
+    RETURN others;
 END $$;
 
 CREATE OR REPLACE FUNCTION kr_refuse(path text, message text) RETURNS void LANGUAGE plpgsql AS $$

@@ -10,9 +10,11 @@ DECLARE
     known  text[];
     made   numeric[];
     same   text[];        -- the names of the steps that are as they were
+    unique_ text[];       -- the limit of its unique key
 BEGIN
     SELECT f.* INTO pinned FROM kr_flow_stat f WHERE f.task_flow_id = flow;
     latest := kr_revise(pinned.task_id, checked => false);
+    unique_ := CASE WHEN pinned.unique_key IS NOT NULL THEN ARRAY[kr_unique_name(pinned.task_id, pinned.unique_key)] END;
     IF latest IS NULL OR pinned.revision IS NULL THEN
         PERFORM kr_not_now(format('flow %s has no definition that could be newer: %s', flow, CASE WHEN latest IS NULL THEN 'its workflow is gone' ELSE 'a hand wrote its rows' END));
     ELSIF latest = pinned.revision THEN
@@ -60,7 +62,7 @@ BEGIN
         DELETE FROM kr_task_stat t WHERE t.task_flow_id = flow AND t.task_exec_seq NOT IN (SELECT n.task_exec_seq FROM new n)),
     changed AS (     -- the claim changes: by that the triggers know the engine's hand
         UPDATE kr_task_stat t SET claim_id = gen_random_uuid(), depends_task_exec_seq = coalesce(n.parents[1], -1), task_seq = n.task_seq, parameters = CASE WHEN n.kept THEN n.own_parameters ELSE n.parameters END, inputs = n.inputs, name = n.name,
-            program = n.program, limits = kr_written_limits(n.limits, n.program), keyed = kr_keyed(kr_written_limits(n.limits, n.program)), run_order = kr_run_order(t.registered_ts, t.task_priority), options = n.options, rank = -n.depth, gate = NULL, waits_seq = NULL, waits_for = NULL, worker_id = NULL, tries = 0, crashes = 0,
+            program = n.program, limits = kr_written_limits(n.limits, n.program) || unique_, keyed = kr_keyed(kr_written_limits(n.limits, n.program)), run_order = kr_run_order(t.registered_ts, t.task_priority), options = n.options, rank = -n.depth, gate = NULL, waits_seq = NULL, waits_for = NULL, worker_id = NULL, tries = 0, crashes = 0,
             exec_status = CASE WHEN n.kept THEN n.status ELSE 0 END, outcome = CASE WHEN n.kept THEN n.outcome END, error = CASE WHEN n.kept THEN n.error END,
             notice = NULL, progress = NULL, run_after = n.run_after, suspended_ts = NULL, attempt = coalesce(n.attempt, 0),
             result = CASE WHEN n.kept THEN n.result END, started_ts = CASE WHEN n.kept THEN n.started_ts END, finished_ts = CASE WHEN n.kept THEN n.finished_ts END
@@ -68,7 +70,7 @@ BEGIN
     INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, task_priority, parameters, inputs, registered_ts, name, program, limits, keyed, options, rank, run_order,
             attempt, result, started_ts, finished_ts, outcome, error, run_after, gate, claim_id)
         SELECT flow, n.task_exec_seq, coalesce(n.parents[1], -1), pinned.task_id, n.task_seq, CASE WHEN n.kept THEN n.status ELSE 0 END, pinned.task_priority, CASE WHEN n.kept THEN n.own_parameters ELSE n.parameters END, n.inputs,
-            coalesce(n.registered_ts, clock_timestamp()), n.name, n.program, kr_written_limits(n.limits, n.program), kr_keyed(kr_written_limits(n.limits, n.program)), n.options, -n.depth, kr_run_order(coalesce(n.registered_ts, clock_timestamp()), pinned.task_priority), coalesce(n.attempt, 0),
+            coalesce(n.registered_ts, clock_timestamp()), n.name, n.program, kr_written_limits(n.limits, n.program) || unique_, kr_keyed(kr_written_limits(n.limits, n.program)), n.options, -n.depth, kr_run_order(coalesce(n.registered_ts, clock_timestamp()), pinned.task_priority), coalesce(n.attempt, 0),
             CASE WHEN n.kept THEN n.result END, CASE WHEN n.kept THEN n.started_ts END, CASE WHEN n.kept THEN n.finished_ts END,
             CASE WHEN n.kept THEN n.outcome END, CASE WHEN n.kept THEN n.error END, n.run_after, NULL, NULL
         FROM new n WHERE n.task_exec_seq NOT IN (SELECT t.task_exec_seq FROM kr_task_stat t WHERE t.task_flow_id = flow);

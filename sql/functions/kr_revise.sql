@@ -21,11 +21,12 @@ BEGIN
     DELETE FROM kr_changed_workflow c WHERE c.task_id = workflow AND c.transaction = pg_current_xact_id();
     listed := kr_listed_steps(workflow);
     IF listed IS NULL THEN
-        UPDATE ms_workflow w SET revision = 0, takes = NULL, result = NULL, timeout = NULL WHERE w.task_id = workflow;
+        PERFORM kr_define_max_flows(workflow, whole.max_flows, NULL);
+        UPDATE ms_workflow w SET revision = 0, takes = NULL, result = NULL, timeout = NULL, max_flows = NULL WHERE w.task_id = workflow;
         RETURN NULL;
     END IF;
     SELECT r.* INTO current_ FROM ms_workflow_revision r WHERE r.task_id = workflow AND r.revision = whole.revision;
-    IF FOUND AND (current_.steps, current_.takes, current_.result, current_.timeout) IS NOT DISTINCT FROM (listed, whole.takes, whole.result, whole.timeout) THEN
+    IF FOUND AND (current_.steps, current_.takes, current_.result, current_.timeout, current_.max_flows) IS NOT DISTINCT FROM (listed, whole.takes, whole.result, whole.timeout, whole.max_flows) THEN
         RETURN whole.revision;
     END IF;
     SELECT s.name INTO odd FROM jsonb_to_recordset(listed) s (name text) GROUP BY s.name HAVING count(*) > 1 ORDER BY 1 LIMIT 1;
@@ -55,8 +56,8 @@ BEGIN
     IF listed::text LIKE '%"$%' THEN
         PERFORM kr_work_out_references(workflow, made, listed, whole.takes);
     END IF;
-    INSERT INTO ms_workflow_revision (task_id, revision, steps, takes, result, timeout, result_inputs, code_hash, source)
-        VALUES (workflow, made, listed, whole.takes, whole.result, whole.timeout, kr_result_inputs(workflow, made, whole.result), hash, coalesce(origin, nullif(current_setting('application_name'), '')));
+    INSERT INTO ms_workflow_revision (task_id, revision, steps, takes, result, timeout, max_flows, result_inputs, code_hash, source)
+        VALUES (workflow, made, listed, whole.takes, whole.result, whole.timeout, whole.max_flows, kr_result_inputs(workflow, made, whole.result), hash, coalesce(origin, nullif(current_setting('application_name'), '')));
     UPDATE ms_workflow w SET revision = made WHERE w.task_id = workflow;
     RETURN made;
 END $$;

@@ -13,6 +13,7 @@ DECLARE
     bare   boolean;
     adopted boolean := false;
     new_in text[];
+    left_in text[];
 BEGIN
     IF careful THEN
         RETURN QUERY SELECT * FROM kr_settle_each(flows, seqs, edges_changed);
@@ -28,6 +29,16 @@ BEGIN
         PERFORM kr_adopt(rows_);
         adopted := true;
     END LOOP;
+    IF rows_ IS NOT NULL AND EXISTS (SELECT FROM kr_flow_inside) THEN
+        -- a flow that goes on keeps its place inside a limit: guarded before its gate is decided. One whose place another worker is giving up waits for that.
+        WITH place AS MATERIALIZED (SELECT i.ctid AS row_, i.task_flow_id AS f FROM kr_flow_inside i WHERE i.task_flow_id = ANY (kflows)),
+        guarded AS MATERIALIZED (SELECT i.ctid AS row_ FROM kr_flow_inside i WHERE i.ctid = ANY (ARRAY(SELECT p.row_ FROM place p)) FOR KEY SHARE SKIP LOCKED)
+        SELECT array_agg(p.f) INTO left_in FROM place p WHERE p.row_ NOT IN (SELECT g.row_ FROM guarded g);
+        IF left_in IS NOT NULL THEN
+            SELECT array_agg(x.row_), array_agg(x.f), array_agg(x.s), array_agg(x.w), array_agg(x.e) INTO rows_, kflows, kseqs, waited, edged
+                FROM unnest(rows_, kflows, kseqs, waited, edged) x (row_, f, s, w, e) WHERE x.f <> ALL (left_in);
+        END IF;
+    END IF;
     IF cardinality(flows) > coalesce(cardinality(rows_), 0) THEN
         INSERT INTO kr_recount (kind, task_flow_id, task_exec_seq)
             SELECT CASE WHEN k.e THEN 'edge' ELSE 'task' END, k.f, k.s
@@ -54,7 +65,7 @@ BEGIN
         FROM mine m JOIN kr_task_stat t ON t.ctid = m.row_
             LEFT JOIN LATERAL (SELECT o.* FROM kr_open_parent(m.f, m.s, m.w) o WHERE m.blocked OFFSET 0) p ON true
             -- the key of a limit is known when all that the task is called with is
-            LEFT JOIN LATERAL (SELECT k.limits, (SELECT max(octet_length(u)) FROM unnest(k.limits) u) AS length
+            LEFT JOIN LATERAL (SELECT k.limits || ARRAY(SELECT u FROM unnest(t.limits) u WHERE kr_counts_flows(u)) AS limits, (SELECT max(octet_length(u)) FROM unnest(k.limits) u) AS length
                 FROM (SELECT kr_limit_names(t.keyed, (kr_input(m.f, t.parameters::jsonb, coalesce(t.inputs, '[]')))[1]::jsonb) AS limits) k
                 WHERE t.keyed IS NOT NULL AND p.parent IS NULL OFFSET 0) n ON true),
     later AS (

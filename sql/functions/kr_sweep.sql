@@ -43,7 +43,9 @@ BEGIN
             crashes = least(t.crashes, 2147483646) + n.crashed::integer, tries = greatest(t.tries, 1) - n.crashed::integer,
             claim_id = CASE WHEN t.claim_id IS NULL THEN gen_random_uuid() END, worker_id = NULL
         FROM nobodys n WHERE t.ctid = n.row_
-        RETURNING n.stopped, t.limits, t.task_flow_id),
+        RETURNING n.stopped, t.limits, t.task_flow_id, t.task_exec_seq),
+    looked_at AS (       -- the flow may have stalled
+        INSERT INTO kr_recount (kind, task_flow_id, task_exec_seq) SELECT 'task', b.task_flow_id, b.task_exec_seq FROM back b WHERE b.stopped IS NOT NULL),
     rung AS (
         INSERT INTO kr_recount (kind, name) SELECT DISTINCT 'limit', l FROM back b CROSS JOIN unnest(b.limits) l)
     SELECT count(*) FILTER (WHERE b.stopped IS NULL), count(*) FILTER (WHERE b.stopped IS NOT NULL) INTO taken_back, poisoned FROM back b;

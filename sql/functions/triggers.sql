@@ -121,7 +121,7 @@ END $$;
 
 CREATE OR REPLACE FUNCTION kr_tasks_truncated() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
-    TRUNCATE kr_task_edge, kr_task_attempt, kr_task_log, kr_flow_stat;
+    TRUNCATE kr_task_edge, kr_task_attempt, kr_task_log, kr_flow_stat, kr_flow_inside;
     DELETE FROM kr_recount WHERE kind IN ('task', 'edge');
     PERFORM pg_notify('flower_stop', '');
     RETURN NULL;
@@ -152,10 +152,10 @@ BEGIN
             END IF;
         WHEN 'ms_limit' THEN
             IF TG_OP <> 'INSERT' THEN
-                INSERT INTO kr_recount (kind, name) VALUES ('limit', OLD.name);
+                INSERT INTO kr_recount (kind, name) VALUES (CASE WHEN kr_counts_flows(OLD.name) THEN 'new flow limit' ELSE 'limit' END, OLD.name);
             END IF;
             IF TG_OP <> 'DELETE' THEN
-                INSERT INTO kr_recount (kind, name) VALUES ('limit', NEW.name);
+                INSERT INTO kr_recount (kind, name) VALUES (CASE WHEN kr_counts_flows(NEW.name) THEN 'new flow limit' ELSE 'limit' END, NEW.name);
             END IF;
         WHEN 'kr_worker' THEN
             IF TG_OP = 'INSERT' THEN

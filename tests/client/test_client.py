@@ -112,6 +112,26 @@ async def test_by_name_the_module_need_not_be_there(worker: None) -> None:
     assert await flow.result(timeout=10) == {"url": "p", "day": "2026-01-02", "links": ["p/1", "p/2"]}
 
 
+async def test_a_flow_says_that_it_was_skipped_for_a_unique_key_and_that_its_time_had_passed(worker: None) -> None:
+    first = await client_rest.options(unique="k").start(0.5)
+    again = await client_rest.options(unique="k").start(0.5)
+    queued = await flower.start("client_rest", {"seconds": 0}, unique="k", unique_policy="queue")
+    past = await client_rest.options(at=datetime(2020, 1, 1, tzinfo=UTC)).start(0)
+
+    assert (again.id, first.skipped, again.skipped, queued.skipped) == (first.id, False, True, False)
+    assert queued.id != first.id
+    assert (first.note, past.note) == (None, "runAt is in the past: the flow runs now")
+    await queued.result(timeout=10)
+    assert (await client_rest.options(unique="k").start(0)).id not in {first.id, queued.id}
+
+
+def test_a_policy_that_is_none_and_a_time_without_a_zone_are_refused() -> None:
+    with pytest.raises(ValueError, match="'skip' or 'queue'"):
+        client_rest.options(unique="k", unique_policy="wait")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="with a zone"):
+        client_rest.options(at=datetime(2020, 1, 1))  # noqa: DTZ001
+
+
 async def test_a_failing_task_is_what_is_raised(worker: None) -> None:
     with pytest.raises(FlowFailed, match="client_fetch is failed: ValueError: no such page") as raised:
         await client_digest.run("boom")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -551,3 +551,31 @@ def test_references_are_read_as_they_are_written() -> None:
 
     assert list(references([{"a": reference.to_json()}, {"$task": 3}, {"$task": "x", "more": 1}])) == [reference]
     assert str(reference) == "fetch.links[0]"
+
+
+# How many flows at once
+
+
+def test_max_flows_is_a_part_of_the_definition_and_of_what_tells_it_from_others() -> None:
+    @workflow(max_flows=3, name="at_most_three")
+    def three() -> None:
+        fetch(str(0))
+
+    @workflow(max_flows=0, name="at_most_none")
+    def none() -> None:
+        fetch(str(0))
+
+    assert three.definition.to_json()["maxFlows"] == 3
+    assert none.definition.to_json()["maxFlows"] == 0
+    assert three.definition.hash != replace(three.definition, max_flows=4).hash != replace(three.definition, max_flows=None).hash
+
+
+@pytest.mark.parametrize("given", [-1, 1.5, True, "3", 2**31])
+def test_a_max_flows_that_is_no_number_of_flows_is_refused(given: Any) -> None:
+    with pytest.raises(ModuleProblem, match="a whole number from 0 on is needed"):
+        workflow(max_flows=given, name="never_made")(lambda: None)
+
+
+def test_a_workflow_whose_name_would_be_a_pattern_may_not_have_max_flows() -> None:
+    with pytest.raises(ModuleProblem, match="is a pattern"):
+        workflow(max_flows=1, name="every*")(lambda: None)

@@ -138,7 +138,7 @@ def assert_that_every_plan_is_by_index(plans: Plans, claim: str = "kr_task_claim
     assert plans.indexes(RECORD) == {"kr_task_stat_pkey"}
     assert plans.indexes(RELEASE) == {"kr_task_edge_children", "kr_task_stat_pkey"}
     assert plans.indexes(SETTLE) >= {"kr_task_edge_pkey", "kr_task_stat_pkey"}
-    assert plans.indexes(SETTLE) <= {"kr_task_edge_pkey", "kr_task_stat_pkey", "ms_pause_pkey", "kr_worker_pkey"}
+    assert plans.indexes(SETTLE) <= {"kr_task_edge_pkey", "kr_task_stat_pkey", "ms_pause_pkey", "kr_worker_pkey", "ms_limit_of_workflows"}
     assert not [node for node in plans.scans() if node.get("Rows Removed by Filter", 0) * node["Actual Loops"] > 1_000]
 
 
@@ -391,3 +391,24 @@ async def test_a_part_of_a_list_reads_by_index_no_more_flows_than_its_bound(
 
     assert len(page.items) == found
     assert max(read.values()) <= most, read
+
+
+@pytest.mark.parametrize("analysed", [True, False])
+async def test_whether_a_flow_with_a_unique_key_goes_on_is_found_without_reading_history(plans: Plans, analysed: bool) -> None:
+    await plans.connection.execute("""
+        INSERT INTO kr_flow_stat (task_flow_id, task_id, unique_key) SELECT 'flow-' || f, 'w', 'k' FROM generate_series(1, 25000) f;
+        INSERT INTO kr_flow_inside (task_flow_id, name) SELECT 'flow-' || f, 'workflow:w' FROM generate_series(1, 25000) f;
+    """)
+    if analysed:
+        await plans.connection.execute("VACUUM ANALYZE")
+    await plans.connection.execute("SELECT kr_unfinished_with_key('w', 'k')")  # the first call reads the catalogue, too
+    await plans.begin()
+
+    assert await plans.connection.fetchval("SELECT kr_unfinished_with_key('w', 'k')") is None
+    await plans.connection.execute("SELECT 1")
+
+    total = sum(read(plan["Plan"]) for plan in plans.seen if "SELECT kr_unfinished_with_key" in plan["Query Text"])
+    assert 0 < total < 300
+    assert not [
+        node for node in plans.scans() if node["Node Type"] == "Seq Scan" and node["Relation Name"] in {*TABLES, "kr_flow_stat", "kr_flow_inside"}
+    ]

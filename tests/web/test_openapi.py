@@ -48,7 +48,7 @@ async def test_the_input_is_described_by_the_models_that_read_it(client: Client)
     document = await described(client)
 
     body = document["components"]["schemas"]["Registration"]
-    assert set(body["properties"]) == {"parameters", "priority", "runAt", "idempotencyKey"}
+    assert set(body["properties"]) == {"parameters", "priority", "runAt", "idempotencyKey", "unique"}
     assert body["additionalProperties"] is False
     assert (body["properties"]["priority"]["minimum"], body["properties"]["priority"]["maximum"]) == (-20, 19)
     assert body["properties"]["runAt"] | {"description": ""} == {"type": "string", "format": "date-time", "title": "Runat", "description": ""}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import asyncpg
 
-from flower.core.errors import AmbiguousFlow, FieldError, FlowerError, Invalid, KeyReused, UnknownFlow
+from flower.core.errors import AmbiguousFlow, FieldError, FlowerError, Invalid, KeyReused, OrdersRefused, UnknownFlow
 from flower.core.model import Flow, Given, NotBegun, Order, Page, Registered, Task, Waiting
 from flower.core.status import words
 from flower.core.strict import is_clean
@@ -24,6 +24,9 @@ from flower.database.queries import query
 from flower.database.store.rows import flow_of, json_of, standing_of, task_of
 from flower.database.store.workers import Workers
 from flower.database.store.workflows import Workflows
+
+# What is told to whoever wanted a flow to run at a time that has passed.
+PAST = "runAt is in the past: the flow runs now"
 
 # A part of a list looks at so many flows, and for so long: where each has two tasks both come to 25 ms, half of what a list may take.
 _MOST_FLOWS = 10_000
@@ -61,7 +64,39 @@ class Flows:
             [json.dumps(order.parameters) for order in orders],
             [json.dumps(order.options) for order in orders],
         )
-        return tuple(Registered(row["flow_id"], row["duplicate"]) for row in rows)
+        return tuple(map(_registered, rows))
+
+    async def register_list(
+        self, orders: Sequence[Order], places: Sequence[int] | None = None, *, only_check: bool = False
+    ) -> tuple[Registered, ...]:
+        """Start all flows in one transaction, or none. Raises OrdersRefused with all that is wrong with any of *orders*, or DatabaseLost.
+
+        *places*: where in the list that was sent each stands. *only_check*: start nothing, only raise.
+        """
+        places = range(len(orders)) if places is None else places
+        try:
+            rows = await self._pool.fetch(
+                query("register_list"),
+                [order.workflow for order in orders],
+                [json.dumps(order.parameters) for order in orders],
+                [json.dumps(order.options) for order in orders],
+                list(places),
+                only_check,
+            )
+        except asyncpg.PostgresError as error:
+            if only_check and error.sqlstate == "FL001":
+                return ()
+            wrong = invalid(error)
+            if wrong is None:
+                raise
+            raise OrdersRefused([await self._hinted(item, dict(zip(places, orders, strict=True))) for item in wrong.errors], len(orders)) from None
+        return tuple(map(_registered, rows))
+
+    async def _hinted(self, error: FieldError, orders: Mapping[int, Order]) -> FieldError:
+        place = error.path.removesuffix("].taskId").removeprefix("[")
+        if not place.isdecimal():
+            return error
+        return FieldError(error.path, str(await Workflows(self._pool).unknown(orders[int(place)].workflow)))
 
     async def _refusal(self, order: Order, error: asyncpg.PostgresError) -> FlowerError | asyncpg.PostgresError:
         if error.sqlstate == "FL404":
@@ -152,6 +187,10 @@ class Flows:
             yield
         finally:
             await self._pool.execute(query("forget_waiter"), waiter)
+
+
+def _registered(row: asyncpg.Record) -> Registered:
+    return Registered(row["flow_id"], row["duplicate"], row["skipped"], PAST if row["is_past"] else None)
 
 
 def _cursor_of(row: asyncpg.Record) -> str:

@@ -116,7 +116,9 @@ class Workflows:
 
 def _workflow(name: str, rows: Sequence[asyncpg.Record]) -> Workflow:
     whole = rows[0]
-    return Workflow(name, _steps(rows), whole["revision"] or 0, json_of(whole["takes"]), json_of(whole["result"]), whole["flow_timeout"])
+    return Workflow(
+        name, _steps(rows), whole["revision"] or 0, json_of(whole["takes"]), json_of(whole["result"]), whole["flow_timeout"], whole["max_flows"]
+    )
 
 
 def _program(row: asyncpg.Record) -> Program:
@@ -174,4 +176,5 @@ def _revision(workflow: str, row: asyncpg.Record) -> Revision:
         result=json_of(row["result"]),
         timeout=row["timeout"],
         is_current=bool(row["is_current"]),
+        max_flows=row["max_flows"],
     )

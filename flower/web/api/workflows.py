@@ -22,6 +22,8 @@ from flower.web.keys import STORE
 from flower.web.requests import NoQuery, body, query, tail, valid
 
 _PREFIX = "/api/workflows/"
+# What an integer of PostgreSQL holds.
+_HIGHEST = 2**31 - 1
 _ONE = r"/api/workflows/{workflow:[\s\S]+}"
 
 routes = web.RouteTableDef()
@@ -93,6 +95,9 @@ class Written(BaseModel):
     timeout: float | None = Field(
         default=None, gt=0, le=1e9, allow_inf_nan=False, description="how many seconds a flow may take; what is left then is cancelled"
     )
+    max_flows: int | None = Field(
+        default=None, ge=0, le=_HIGHEST, alias="maxFlows", description="how many of its flows may be in progress at once; 0: none may begin"
+    )
     workflow: str | None = Field(default=None, description="said by GET, not read")
     revision: int | None = Field(default=None, description="said by GET, not read")
 
@@ -129,7 +134,7 @@ async def define(request: web.Request) -> web.Response:
     if places:
         told = f'"{HIDDEN}" stands for a secret that was hidden when it was shown: send the value, or {{"$env": "NAME"}}'
         raise Invalid([FieldError(place, told) for place in places])
-    definition = Definition(name, tuple(item.step() for item in written.steps), _takes(written), written.result, written.timeout)
+    definition = Definition(name, tuple(item.step() for item in written.steps), _takes(written), written.result, written.timeout, written.max_flows)
     await store.define(definition, origin="http", code=False)
     return answer(shapes.workflow(await store.get(name)))
 
