@@ -17,8 +17,10 @@ from flower.core.quantities import between, counted
 
 
 def limit(
-    name: Annotated[str, typer.Argument(help="Name of a limit, or a pattern: tenant:* gives each name that begins so as many of its own")],
-    slots: Annotated[int | None, typer.Argument(help="How many tasks that name it may run at once; 0: nothing may start")] = None,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of a limit, or a pattern: tenant:* gives each name that begins so as many of its own")
+    ],
+    slots: Annotated[int | None, typer.Argument(metavar="SLOTS", help="How many tasks that name it may run at once; 0: nothing may start")] = None,
     *,
     rate: Annotated[str | None, typer.Option(help="How many may start in what time: 10/min, 2.5/s, 100/h, 1000/day")] = None,
     no_rate: Annotated[bool, typer.Option("--no-rate", help="Let them start as fast as they can")] = False,
@@ -97,12 +99,13 @@ def _told(value: Limit) -> list[str]:
         f"{value.name}: {each}{'any number' if value.slots is None else counted(value.slots, 'slot')}{f', {each}{value.rate}' if value.rate else ''}"
     ]
     if value.slots == 0:
-        lines.append("nothing that names it may start")
-    lines.append(f"{value.running} running, {value.ready} ready for a worker, {_waiting(value)} waiting for it")
+        lines.append("nothing that it counts may start")
+    ready = "" if value.of_flows else f" {value.ready} ready for a worker,"
+    lines.append(f"{value.running} running,{ready} {_waiting(value)} waiting for it")
     if value.holders:
         lines.append(f"held by {', '.join(value.holders)}")
     if value.next_at is not None:
         lines.append(f"the next may start in {between(datetime.now(UTC), value.next_at)}")
     if not (value.running or value.ready or value.waiting):
-        lines.append("no task that is under way names it")
+        lines.append("nothing that is under way counts for it")
     return lines

@@ -303,12 +303,13 @@ class Workflow:
 class Limit:
     """How many tasks that name it may run at once, and how it stands. Of a pattern (`tenant:*`) all that begins so is counted together.
 
-    *slots*: None for any number; of a pattern, what each name has. *rate*: as `10/min`. *ready*: tasks that it has let through and that wait for a
-    slot of a worker. *waiting*: for this limit, *and_more* than that. *holders*: up to five tasks, as flow/seq. *next_at*: when the rate lets the
-    next one start, None if it may now.
+    *of_flows*: it counts flows, not tasks. *slots*: None for any number; of a pattern, what each name has. *rate*: as `10/min`. *ready*: tasks
+    that it has let through and that wait for a slot of a worker. *waiting*: for this limit, *and_more* than that. *holders*: up to five tasks, as
+    flow/seq, or flows. *next_at*: when the rate lets the next one start, None if it may now.
     """
 
     name: str
+    of_flows: bool
     slots: int | None
     rate: str | None
     running: int

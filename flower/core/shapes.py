@@ -47,6 +47,7 @@ def limit(value: Limit) -> Json:
     """Return a limit and how it stands with it."""
     return {
         "name": value.name,
+        "counts": "flows" if value.of_flows else "tasks",
         "slots": value.slots,
         "rate": value.rate,
         "running": value.running,

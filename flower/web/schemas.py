@@ -118,6 +118,7 @@ SCHEMAS: dict[str, Json] = {
     "Waiting": _object(seq=_NUMBER, name=TEXT, gate={"enum": [*(gate.value for gate in Gate), None]}, reason=TEXT, reasons=_array(TEXT)),
     "Limit": _object(
         name=TEXT,
+        counts={"enum": ["flows", "tasks"]},
         slots={"type": ["integer", "null"], "description": "how many may run at once; null: any number; of a pattern: under each of its names"},
         rate=_TEXT_OR_NULL | {"description": "how many may start in what time, as 10/min"},
         running=_WHOLE,

@@ -135,3 +135,30 @@ def test_programs_say_what_they_take() -> None:
 def test_context_outside_a_task_says_where_it_works() -> None:
     with pytest.raises(NotInTask, match="only inside a task"):
         context()
+
+
+def test_a_task_says_which_limits_it_counts_for() -> None:
+    def charge(customer: str) -> None: ...
+
+    several = decorator(limit=["stripe", "tenant:{customer}"])(charge)
+
+    assert (several.limits, several.program.limits) == (("stripe", "tenant:{customer}"), ("stripe", "tenant:{customer}"))
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        ("", "1 to 512 bytes"),
+        ("x" * 513, "1 to 512 bytes"),
+        (7, "not iterable"),
+        ([7], "1 to 512 bytes"),
+        ("tenant:*", "pattern"),
+        ("tenant:{client}", "there is no parameter 'client'"),
+        ("tenant:{customer", "between braces"),
+        ("workflow:w", "max_flows"),
+    ],
+)
+def test_limits_that_make_no_sense_are_refused_where_they_are_written(limit: Any, said: str) -> None:
+    def charge(customer: str) -> None: ...
+
+    assert said in refusal(charge, limit=limit)

@@ -360,6 +360,18 @@ async def test_the_list_says_who_is_inside_and_who_waits(engine: Engine, connect
     await engine.claim()
 
     idle, tenants = await engine.store.limits.list()
+    assert (idle.of_flows, tenants.of_flows) == (False, False)
 
     assert (idle.slots, idle.running, idle.waiting, idle.holders) == (0, 0, 0, ())
     assert (tenants.running, tenants.ready, tenants.waiting, set(tenants.holders)) == (2, 0, 4, {"a/1", "b/1"})
+
+
+async def test_of_a_limit_on_flows_the_list_counts_flows(engine: Engine, connection: Connection) -> None:
+    await connection.execute("INSERT INTO ms_limit (name, slots) VALUES ('workflow:w', 1)")
+    await define(connection, "w", {"name": "a"}, {"name": "b", "depends_on": []})
+    flows = [await connection.fetchval("SELECT flower_register('w')") for _ in range(3)]
+    await engine.claim()
+
+    (limit,) = await engine.store.limits.list()
+
+    assert (limit.of_flows, limit.running, limit.waiting, limit.holders) == (True, 1, 2, (flows[0],))

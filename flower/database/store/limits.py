@@ -55,6 +55,7 @@ def _limit(row: asyncpg.Record) -> Limit:
     waiting = min(row["waiting"], MOST_COUNTED)
     return Limit(
         row["name"],
+        row["of_flows"],
         row["slots"],
         row["rate"],
         int(row["running"]),
