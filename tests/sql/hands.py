@@ -11,7 +11,8 @@ from flower.database.pool import Connection
 
 PROGRAMS = ("Ok", "Ok", "Ok", "Rare")
 WORKFLOWS = ("one", "one", "two")
-LIMITS = (None, None, None, ["a"], ["b"], ["a", "b"], ["c"])
+LIMITS = (None, None, None, ["a"], ["b"], ["a", "b"], ["c"], ["k:1"], ["k:2"], ["k:2", "a"])
+LIMITED = ("a", "b", "c", "k:*", "k:*", "k:1", "*")
 TIMES = ("NULL", "NULL", "clock_timestamp() - interval '1 h'", "'infinity'")
 
 
@@ -67,7 +68,7 @@ class Hands:
         task, status = self._task(), Decimal(self.random.choice([0, 0, 0, 3, 9, 2, 1, 7]))
         await connection.execute("UPDATE kr_task_stat SET exec_status = $3 WHERE task_flow_id = $1 AND task_exec_seq = $2", *task, status)
         if status == 1:
-            changes.limits.update("abc")
+            changes.limits.update(LIMITED)
         else:
             changes.taken.add(task)
 
@@ -105,7 +106,7 @@ class Hands:
         changes.taken.add(task)
 
     async def _limit(self, connection: Connection, changes: Changes) -> None:
-        name = self.random.choice("abc")
+        name = self.random.choice(LIMITED)
         if self.random.random() < 0.2:
             await connection.execute("DELETE FROM ms_limit WHERE name = $1", name)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from math import inf
 from typing import Any, TypeAlias
 
 from flower.database.pool import Connection
@@ -22,7 +23,7 @@ class Picture:
     parents: dict[Key, dict[Decimal, tuple[Decimal, ...]]]
     paused: frozenset[str]
     programs: frozenset[str]
-    slots: dict[str, int]
+    slots: dict[str, int | None]
     inside: dict[str, int] = field(default_factory=dict)
 
     def open_parents(self, key: Key) -> set[Decimal]:
@@ -34,6 +35,12 @@ class Picture:
                 found.add(parent)
         return found
 
+    def room(self, limit: str) -> float:
+        """How many may be inside a limit: by its own row, else by the longest pattern that fits."""
+        rules = [limit, *sorted((name for name in self.slots if name.endswith("*") and limit.startswith(name[:-1])), key=len, reverse=True)]
+        slots = next((self.slots[name] for name in rules if name in self.slots), None)
+        return inf if slots is None else slots
+
     def wrong_gate(self, key: Key) -> str | None:
         """Say what is wrong with the gate of a waiting task, None if nothing is."""
         task = self.tasks[key]
@@ -41,7 +48,7 @@ class Picture:
         parents = self.open_parents(key)
         right: set[tuple[str, object, object]]
         limits = {limit for limit in task["limits"] or () if limit is not None}
-        full = {limit for limit in limits if limit in self.slots and self.inside.get(limit, 0) >= self.slots[limit]}
+        full = {limit for limit in limits if self.inside.get(limit, 0) >= self.room(limit)}
         if parents:
             right = {("dependencies", parent, None) for parent in parents}
         elif task["run_after"] and task["run_after"] > datetime.now(UTC):
@@ -64,7 +71,7 @@ async def picture(connection: Connection) -> Picture:
             parents.setdefault((flow, seq), {})[parent] = tuple(counts)
         paused = frozenset(row[0] for row in await connection.fetch("SELECT task_id FROM ms_pause"))
         programs = frozenset(program for row in await connection.fetch("SELECT programs FROM kr_worker") for program in row[0])
-        slots = {row[0]: int(row[1]) for row in await connection.fetch("SELECT name, slots FROM ms_limit")}
+        slots = {row[0]: row[1] for row in await connection.fetch("SELECT name, slots FROM ms_limit")}
     inside: dict[str, int] = {}
     for task in tasks.values():
         if task["exec_status"] == 1 or (task["exec_status"] == 0 and task["gate"] == "slot"):
@@ -77,9 +84,14 @@ def faults(now: Picture, excused: frozenset[str] = frozenset()) -> list[str]:
     """Everything that is wrong after the engine has come to rest. *excused*: limits that a hand has made too small for who is inside."""
     waiting = [key for key, task in now.tasks.items() if task["exec_status"] == 0]
     found = [fault for key in waiting if (fault := now.wrong_gate(key))]
-    found += [f"{now.inside[limit]} are inside {limit}, it has {slots} slots" for limit, slots in now.slots.items()
-              if now.inside.get(limit, 0) > slots and limit not in excused]  # fmt: skip
+    found += [f"{count} are inside {limit}, it has {now.room(limit)} slots" for limit, count in now.inside.items()
+              if count > now.room(limit) and not is_excused(limit, excused)]  # fmt: skip
     return found + [f"{key} waits in a circle" for key in circles(now, waiting)]
+
+
+def is_excused(limit: str, excused: frozenset[str]) -> bool:
+    """Whether a hand has changed what holds for a limit."""
+    return any(limit == name or (name.endswith("*") and limit.startswith(name[:-1])) for name in excused)
 
 
 def circles(now: Picture, waiting: list[Key]) -> set[Key]:
