@@ -36,8 +36,8 @@ class _Rules:
     """What holds however the times are given.
 
     *parameters*: of each flow. *priority*: as the workflow's, if None. *catch_up*: which of the times that were missed for longer than a minute make
-    a flow: none, the last, or all, up to *catch_up_most* of the latest. *overlap*: what happens while a flow that the schedule made is in progress: the
-    time is skipped, waits in a queue, or cancels the flow. *on_failure*: `hold`, and a flow that has failed counts as in progress until somebody
+    a flow: none, the last, or all, up to *catch_up_most* of the latest. *overlap*: what happens while a flow that the schedule made is in progress:
+    the time is skipped, waits in a queue, or cancels the flow. *on_failure*: `hold`, and a flow that has failed counts as in progress until somebody
     sees to it.
     """
 
@@ -143,9 +143,9 @@ def hash_of(timetable: Timetable, workflow: str) -> str:
 class Schedule:
     """One row of `ms_schedule`, as anybody may have written it.
 
-    *next_at*: its first time that was not handled, None: nobody has worked it out yet. *last_at*: its latest that was. *passed_at*: the latest that made
-    no flow, and *passed_why*. *error*: why it has stopped itself. *waiting*: how many times wait for one of the flows *in_progress* to end. *now*: when
-    it was read.
+    *next_at*: its first time that was not handled, None: nobody has worked it out yet. *last_at*: its latest that was. *passed_at*: the latest that
+    made no flow, and *passed_why*. *error*: why it has stopped itself. *waiting*: how many times wait for one of the flows *in_progress* to end.
+    *now*: when it was read.
     """
 
     name: str
@@ -233,8 +233,9 @@ def due(timetable: Timetable, catch_up: str, most: int, *, after: datetime, now:
         missed = list(takewhile(lambda at: at <= now, timetable.times(after)))
         chosen = missed
     else:
-        missed = _latest(timetable, after, now, most if catch_up == "all" else 2)
-        chosen = {"all": missed, "last": missed[-1:], "none": [at for at in missed[-1:] if at > now - GRACE]}.get(catch_up, missed[-1:])
+        wanted = most if catch_up == "all" else 1
+        missed = _latest(timetable, after, now, wanted + 1)
+        chosen = [at for at in missed[-wanted:] if catch_up != "none" or at > now - GRACE]
     times = tuple(chosen[:MOST_AT_ONCE])
     next_at = chosen[MOST_AT_ONCE] if len(chosen) > MOST_AT_ONCE else next(timetable.times(now), None)
     if first not in chosen:

@@ -164,7 +164,7 @@ class Schedules:
         )
 
     async def settle(self, plans: Sequence[Planned]) -> tuple[Event, ...]:
-        """Make the flows that are planned, and advance the schedules, in one transaction. What has changed meanwhile, or is locked, is left as it is."""
+        """Make the flows that are planned, and advance the schedules, all or none. What has changed meanwhile, or is locked, is left as it is."""
         rows = await self._pool.fetch(
             query("fire_schedules"),
             [plan.candidate.name for plan in plans],
