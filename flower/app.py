@@ -194,8 +194,10 @@ class _Process:
     async def _declare(self, workflow: Workflow[..., Any]) -> None:
         """Write the schedule of a workflow whose definition is ours."""
         became = await Store(self._pool).schedules.declare(workflow.name, workflow.schedule)
-        if became in {"written", "removed"}:
-            _log.info("schedule.written" if became == "written" else "schedule.removed", schedule=workflow.name)
+        if became == "written":
+            _log.info("schedule.written", schedule=workflow.name)
+        elif became == "removed":
+            _log.info("schedule.removed", schedule=workflow.name)
         elif became == "edited":
             _log.warning("schedule.left_alone", schedule=workflow.name, reason=SCHEDULE_LEFT_ALONE)
 
