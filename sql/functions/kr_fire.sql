@@ -157,9 +157,7 @@ $$;
 
 -- Whether a flow is neither over nor stalled; or, to be held by failures, not over.
 CREATE OR REPLACE FUNCTION kr_in_progress(flow text, held boolean) RETURNS boolean LANGUAGE sql STABLE AS $$
-    SELECT EXISTS (SELECT FROM kr_task_stat t WHERE t.task_flow_id = flow AND (t.exec_status = 1 OR (t.exec_status NOT IN (1, 2, 3, 9) AND t.gate IS DISTINCT FROM 'dependencies')))
-        OR (EXISTS (SELECT FROM kr_task_stat t WHERE t.task_flow_id = flow AND t.exec_status NOT IN (3, 9))
-            AND (held OR NOT EXISTS (SELECT FROM kr_task_stat t WHERE t.task_flow_id = flow AND t.exec_status = 2)))
+    SELECT kr_goes_on(flow) OR (held AND EXISTS (SELECT FROM kr_task_stat t WHERE t.task_flow_id = flow AND t.exec_status NOT IN (3, 9)))
 $$;
 
 -- Cancel what is unfinished of a flow, as a hand would: the triggers do the rest. What a session has locked is left to the sweep.
