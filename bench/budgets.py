@@ -64,4 +64,7 @@ BUDGETS = {
     "release": _most(3),
     "incidents": _most(100),
     "rerun": _most(1_000),
+    # All of a minute fire within it, and a process that has nothing to do does not feel them.
+    "schedules": _most(60),
+    "idle schedules": _most(0.1),
 }

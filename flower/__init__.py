@@ -10,6 +10,7 @@ The SQL that does the bookkeeping stands in the top-level folder sql/, which is 
 from __future__ import annotations
 
 from flower.core.errors import FlowFailed
+from flower.core.schedule import Cron, Every
 from flower.sdk import Backoff, Flow, Retry, Skip, Suspend, context, start, start_sync, task, workflow
 
-__all__ = ["Backoff", "Flow", "FlowFailed", "Retry", "Skip", "Suspend", "context", "start", "start_sync", "task", "workflow"]
+__all__ = ["Backoff", "Cron", "Every", "Flow", "FlowFailed", "Retry", "Skip", "Suspend", "context", "start", "start_sync", "task", "workflow"]

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -16,6 +17,7 @@ from flower.core import log
 from flower.core.definition import LEFT_ALONE, OVERWRITTEN
 from flower.core.errors import DatabaseLost, EngineCancelled, FlowerError
 from flower.core.model import Readiness
+from flower.core.schedule import LEFT_ALONE as SCHEDULE_LEFT_ALONE
 from flower.core.settings import Settings
 from flower.database import embedded
 from flower.database.migrate import migrate, schema_state
@@ -29,6 +31,7 @@ from flower.engine.worker import Life, Plan
 from flower.programs import http as http_program
 from flower.sdk.journal import overhearing
 from flower.sdk.registry import REGISTRY, Registry
+from flower.sdk.workflow import Workflow
 from flower.web import create_app, create_runner
 
 _log = log.get()
@@ -185,6 +188,18 @@ class _Process:
                 _log.info("workflow.written", workflow=workflow.name, steps=len(workflow.definition.steps))
             elif became != "current":
                 _log.warning("workflow.left_alone", workflow=workflow.name, reason=LEFT_ALONE[became])
+            if became not in LEFT_ALONE and not self._forced:  # `run` and tests start what they are told to start
+                await self._declare(workflow)
+
+    async def _declare(self, workflow: Workflow[..., Any]) -> None:
+        """Write the schedule of a workflow whose definition is ours."""
+        became = await Store(self._pool).schedules.declare(workflow.name, workflow.schedule)
+        if became == "written":
+            _log.info("schedule.written", schedule=workflow.name)
+        elif became == "removed":
+            _log.info("schedule.removed", schedule=workflow.name)
+        elif became == "edited":
+            _log.warning("schedule.left_alone", schedule=workflow.name, reason=SCHEDULE_LEFT_ALONE)
 
 
 def _said_already() -> None:

@@ -23,6 +23,7 @@ _OLDEST_PYTHON = (3, 11)
 _FEWEST_FREE_CONNECTIONS = 10
 _LARGEST_SKEW_SECONDS = 2.0
 _SMALL_SKEW_SECONDS = 0.05
+_MOST_STOPPED = 5
 _SCHEMA = {
     "empty": "no Flower tables yet: python -m flower migrate, or serve",
     "behind": "written by an older Flower: python -m flower migrate, or serve",
@@ -132,6 +133,7 @@ async def _server(here: Place) -> AsyncIterator[Check]:
             yield check
         if state == "current":
             yield await _workers(pool)
+            yield await _schedules(pool)
             async for check in _burdens(pool):
                 yield check
 
@@ -176,6 +178,16 @@ async def _burdens(pool: Pool) -> AsyncIterator[Check]:
     sizes = await overview.sizes()
     largest = ", ".join(f"{name} {size(count)}" for name, count in [*sizes.tables.items()][:3])
     yield _neither("size", f"{size(sizes.database)} ({largest})")
+
+
+async def _schedules(pool: Pool) -> Check:
+    from flower.database.store import Store
+
+    stopped = await Store(pool).schedules.list(limit=_MOST_STOPPED, stopped=True)
+    if stopped:
+        named = "; ".join(f"{item.name}: {item.error}" for item in stopped)
+        return _bad("schedules", f"{named} (stopped themselves; python -m flower schedule unpause NAME lets one try again)")
+    return _good("schedules", "none has stopped itself")
 
 
 async def _workers(pool: Pool) -> Check:

@@ -15,6 +15,7 @@ from flower.cli.surroundings import opened, run
 from flower.core.definition import LEFT_ALONE, Definition
 from flower.core.escape import escape
 from flower.core.references import references
+from flower.core.schedule import LEFT_ALONE as SCHEDULE_LEFT_ALONE
 from flower.core.steps import number
 
 if TYPE_CHECKING:
@@ -35,13 +36,20 @@ def define(
 
     The exit status is 1 if one was left alone, because its rows were edited or newer code was defined since.
     """
-    workflows = _loaded(modules)
+    workflows, schedules = _loaded(modules), dict[str, str]()
 
     async def write() -> dict[str, str]:
         async with opened(database) as store:
-            return {item.name: await store.workflows.define(item.definition, origin=item.place, code=True, forced=force) for item in workflows}
+            became = {item.name: await store.workflows.define(item.definition, origin=item.place, code=True, forced=force) for item in workflows}
+            for item in workflows:
+                if became[item.name] not in LEFT_ALONE:
+                    schedules[item.name] = await store.schedules.declare(item.name, item.schedule)
+            return became
 
     became = run(write())
+    for name, how in schedules.items():
+        if how != "none":
+            typer.echo(f"schedule {escape(name)}: {'left alone: ' + SCHEDULE_LEFT_ALONE if how == 'edited' else how}")
     for name, how in became.items():
         typer.echo(f"{escape(name)}: {'left alone: ' + LEFT_ALONE[how] if how in LEFT_ALONE else how}")
     raise typer.Exit(1 if LEFT_ALONE.keys() & set(became.values()) else 0)

@@ -58,6 +58,8 @@ def print_flow(
         return
     failing = failing_of(tasks)
     typer.echo(f"flow {escape(flow.flow_id)} of workflow {escape(flow.workflow)}: {status_of(flow)}{_when(flow)}{_revision(flow)}")
+    if flow.schedule is not None:
+        typer.echo(f"by the schedule {escape(flow.schedule)}{f' for {local(flow.scheduled_for)}' if flow.scheduled_for else ', by hand'}")
     if flow.suspended is not None and flow.status not in {Status.FINISH, Status.IGNORE}:
         typer.echo(f"suspended at {local(flow.suspended.at)}: nothing new of it starts" + _because(flow.suspended.reason))
     for deed in deeds[-_LAST_DEEDS:]:

@@ -6,6 +6,7 @@ FlowerError
 │   ├── UnknownFlow        404
 │   ├── UnknownTask        404
 │   ├── UnknownIncident    404
+│   ├── UnknownSchedule    404
 │   ├── AmbiguousFlow      409
 │   ├── AmbiguousIncident  409
 │   ├── KeyReused          409
@@ -138,6 +139,17 @@ class UnknownIncident(UsageError):
     def __init__(self, incident: str) -> None:
         super().__init__(f"there is no incident {incident!r}, or it is over (list them: python -m flower incidents, or GET /api/incidents)")
         self.incident = incident
+
+
+class UnknownSchedule(UsageError):
+    """No schedule has this name. *near*: names that look like it."""
+
+    status = 404
+
+    def __init__(self, schedule: str, near: Sequence[str] = ()) -> None:
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        super().__init__(f"no schedule {schedule!r}{hint} (list them: python -m flower schedule list, or GET /api/schedules)")
+        self.schedule, self.near = schedule, tuple(near)
 
 
 class AmbiguousIncident(UsageError):

@@ -24,7 +24,8 @@ class Claim:
 
     *parameters* is the row's JSON text, not yet decoded: a hand may have written anything there. *open* is a JSON array of the places in it
     that the worker must fill or judge (see `sql/functions/kr_input.sql`), None if there are none. *tries*: how many attempts this is the last of, by
-    what `attempts` counts. *options* is the JSON text of what the step says of its attempts, None: nothing.
+    what `attempts` counts. *options* is the JSON text of what the step says of its attempts, None: nothing. *scheduled_for*: the time of a
+    schedule that its flow is for.
     """
 
     flow_id: str
@@ -38,6 +39,7 @@ class Claim:
     open: str | None = None
     tries: int = 1
     options: str | None = None
+    scheduled_for: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +197,8 @@ class Flow:
 
     *revision* of its workflow, None if a hand wrote its rows. *outcome*: of its tasks that are suspended, the word of one.
     *status* is derived: suspend if a task is suspended, else running, else wait, else finish; ignore if it was cancelled.
-    *stalled*: all that is left waits on a suspended task; *stopped_at*: since when.
+    *stalled*: all that is left waits on a suspended task; *stopped_at*: since when. *schedule*: what made it, and *scheduled_for* which
+    of its times; None where somebody had the schedule fire by hand.
     """
 
     flow_id: str
@@ -211,6 +214,8 @@ class Flow:
     suspended: Suspension | None = None
     outcome: str | None = None
     stopped_at: datetime | None = None
+    schedule: str | None = None
+    scheduled_for: datetime | None = None
 
     @property
     def is_over(self) -> bool:

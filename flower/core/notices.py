@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from flower.core.figures import Count, LiveWorker, Minute, Noticed, OpenCounts, OpenTransaction, Sizes
 from flower.core.model import Readiness
+from flower.core.schedule import Schedule
 
 # Shorter ones are everyday; from here on dead rows gather that every claim has to pass.
 LONG_SNAPSHOT_SECONDS = 60.0
@@ -36,10 +37,22 @@ class Standing:
 
 
 def notices(
-    ready: Readiness, snapshot: OpenTransaction | None, workers: Sequence[LiveWorker], noticed: Sequence[Noticed], waiting: Count
+    ready: Readiness,
+    snapshot: OpenTransaction | None,
+    workers: Sequence[LiveWorker],
+    noticed: Sequence[Noticed],
+    waiting: Count,
+    stopped: Sequence[Schedule] = (),
 ) -> tuple[Notice, ...]:
-    """Return what is worth knowing, the gravest first; nothing if all is well. *waiting*: how many tasks do."""
-    return tuple(_notices(ready, snapshot, workers, noticed, waiting))
+    """Return what is worth knowing, the gravest first; nothing if all is well. *waiting*: how many tasks do. *stopped*: schedules that stopped."""
+    return (*_notices(ready, snapshot, workers, noticed, waiting), *map(of_schedule, stopped))
+
+
+def of_schedule(stopped: Schedule) -> Notice:
+    """Return that a schedule has stopped itself, and what to do about it."""
+    return Notice(
+        "schedule", f"the schedule {stopped.name} has stopped itself: {stopped.error} (python -m flower schedule unpause lets it try again)"
+    )
 
 
 def of_snapshot(snapshot: OpenTransaction | None) -> str | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from flower.core.masks import mask
 from flower.core.model import Deed, Flow, Given, Incident, Json, Limit, LogLine, Order, Page, Registered, Step, Task, Waiting, Workflow
 from flower.core.picture import Attempt
 from flower.core.revisions import shown_takes
+from flower.core.schedule import Schedule
 from flower.core.status import status_word
 from flower.core.steps import commands, failing_of
 
@@ -75,6 +77,8 @@ def flow(value: Flow) -> Json:
         "failing": None if value.failing is None else {"name": value.failing},
         "revision": value.revision,
         "suspended": value.suspended and {"at": moment(value.suspended.at), "reason": value.suspended.reason},
+        "schedule": value.schedule,
+        "scheduledFor": moment(value.scheduled_for),
     }
 
 
@@ -173,6 +177,42 @@ def step(value: Step) -> Json:
         "known": value.known,
         "place": value.place,
     }
+
+
+def schedule(value: Schedule) -> Json:
+    """Return *value*, as `PUT /api/schedules/{name}` takes it, with its next times."""
+    zone = value.zone if value.cron is not None else None
+    upcoming = value.upcoming()
+    is_stopped = value.paused or value.error is not None
+    return {
+        "schedule": value.name,
+        "workflow": value.workflow,
+        "cron": value.cron,
+        "zone": zone,
+        "every": None if value.every is None else value.every.total_seconds(),
+        "parameters": mask(value.parameters),
+        "priority": value.priority,
+        "catchUp": value.catch_up,
+        "catchUpMost": value.catch_up_most,
+        "overlap": value.overlap,
+        "onFailure": value.on_failure,
+        "paused": value.paused,
+        "reason": value.reason,
+        "error": value.error,
+        "since": moment(value.since_at),
+        "nextAt": None if is_stopped else moment(value.next_at or next(iter(upcoming), None)),
+        "lastAt": moment(value.last_at),
+        "passedOver": value.passed_at and {"at": moment(value.passed_at), "why": value.passed_why},
+        "waiting": value.waiting,
+        "inProgress": list(value.in_progress),
+        "byCode": value.by_code,
+        "upcoming": [upcoming_time(at, value.zone) for at in upcoming],
+    }
+
+
+def upcoming_time(at: datetime, zone: str) -> Json:
+    """Return a time of a schedule, in UTC and on its own clock."""
+    return {"at": moment(at), "local": at.astimezone(ZoneInfo(zone)).isoformat()}
 
 
 def number(value: Decimal) -> int | float | str:

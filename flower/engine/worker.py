@@ -28,6 +28,7 @@ from flower.engine.heartbeat import Heartbeat, Lease
 from flower.engine.notifier import Notifier
 from flower.engine.pauses import Pauses
 from flower.engine.runner import Runner
+from flower.engine.schedules import Clockwork
 from flower.engine.stopping import Stop
 from flower.engine.tally import Tally
 from flower.engine.transactions import Transactions
@@ -66,14 +67,17 @@ class Life:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self.worker_id = uuid4()
-        self._pool = Pool(plan.url, role="engine", schema=plan.schema, worker=str(self.worker_id), size=lanes(plan.slots) + 1)
+        self._pool = Pool(plan.url, role="engine", schema=plan.schema, worker=str(self.worker_id), size=lanes(plan.slots) + 2)
         self._store = Store(self._pool)
         # As many as may run: who waits for a session holds nothing that another needs.
         self._lent = Pool(plan.url, role="task", schema=plan.schema, worker=str(self.worker_id), size=plan.slots, acquire_seconds=30)
         self._journal, self._tally = Journal(), Tally()
         self._runner = Runner(plan.registry, threads=plan.slots, transactions=Transactions(self._lent), journal=self._journal)
         self._dispatcher = Dispatcher(store=self._store, worker=self.worker_id, runner=self._runner, slots=plan.slots, tally=self._tally)
-        self._listener = Listener(plan.url, plan.schema, ("flower", "flower_stop"), self._heard, worker=str(self.worker_id))
+        self._clockwork = Clockwork(self._store.schedules)
+        self._listener = Listener(
+            plan.url, plan.schema, ("flower", "flower_stop", "flower_end", "flower_schedule"), self._heard, worker=str(self.worker_id)
+        )
         self._over = asyncio.Event()
         self._lost: str | None = None
         self._enrolled = False
@@ -108,10 +112,12 @@ class Life:
                 probing = group.create_task(self._probe())
                 telling = group.create_task(self._tell())
                 writing = group.create_task(self._write_logs())
+                scheduling = group.create_task(self._clockwork.run())
                 dispatching = group.create_task(self._dispatcher.run())
                 notifying = group.create_task(Notifier(self._plan.on_failure, self._store).run()) if self._plan.on_failure else None
                 begun()
                 await self._until_over(stop)
+                scheduling.cancel()
                 await self._end(dispatching, stop)
                 listening.cancel()
                 probing.cancel()
@@ -165,10 +171,15 @@ class Life:
             await heartbeat.stop()
 
     def _heard(self, channel: str) -> None:
-        if channel == "flower_stop":
-            self._dispatcher.ring_stop()
-        else:
-            self._dispatcher.ring()
+        match channel:
+            case "flower_stop":
+                self._dispatcher.ring_stop()
+            case "flower_end":
+                self._clockwork.ring_end()
+            case "flower_schedule":
+                self._clockwork.ring()
+            case _:
+                self._dispatcher.ring()
 
     def _give_up(self, why: str) -> None:
         _log.error("worker.lost", worker=str(self.worker_id), why=why)
@@ -248,6 +259,7 @@ class Life:
     async def _ask(self, nonce: str) -> None:
         answer = await self._store.workers.probe(self.worker_id, nonce)
         self._dispatcher.compare(answer.running)
+        self._clockwork.expect(answer.scheduled)
         if answer.work:
             self._dispatcher.ring()
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from uuid import UUID
@@ -79,6 +80,11 @@ class Context:
     def attempt(self) -> int:
         """Which start of this task this is, from 1. Only grows, whatever the reason for a new start."""
         return self._claim.attempt
+
+    @property
+    def scheduled_for(self) -> datetime | None:
+        """The time of a schedule that the flow is for, in UTC, however late it is; None for a flow that was started otherwise."""
+        return self._claim.scheduled_for
 
     @property
     def key(self) -> str:

@@ -17,6 +17,7 @@ from flower.core.errors import FieldError, Invalid, NotInWorkflow, TraceError
 from flower.core.model import Json, Order
 from flower.core.model import Registered as Made
 from flower.core.references import Reference, references
+from flower.core.schedule import Timetable
 from flower.sdk import hints
 from flower.sdk.flow import Flow, Policy, starter, wishes
 from flower.sdk.handle import REFUSED, Handle, place
@@ -39,12 +40,20 @@ class Workflow(Registered, Generic[P, R]):
     """A graph of steps, built by a function. Made by `workflow`, never by hand.
 
     *fn* is the function itself, *name* what stands in the column `task_id`, *place* `file:line` of the function.
+    *schedule*: when it starts by the clock.
     """
 
     def __init__(
-        self, fn: Callable[P, R], name: str, place: str, local: dict[str, Any], timeout: float | None = None, max_flows: int | None = None
+        self,
+        fn: Callable[P, R],
+        name: str,
+        place: str,
+        local: dict[str, Any],
+        timeout: float | None = None,
+        max_flows: int | None = None,
+        schedule: Timetable | None = None,
     ) -> None:
-        self.fn, self.name, self.place, self.timeout, self.max_flows = fn, name, place, timeout, max_flows
+        self.fn, self.name, self.place, self.timeout, self.max_flows, self.schedule = fn, name, place, timeout, max_flows, schedule
         self.signature = _signature(fn, name, place)
         self._local, self._connection = local, None
         self._wishes: dict[str, Json] = {}
@@ -196,12 +205,23 @@ class DecorateWorkflow(Protocol):
 @overload
 def workflow(fn: Callable[P, R], /) -> Workflow[P, R]: ...
 @overload
-def workflow(*, name: str | None = None, timeout: float | None = None, max_flows: int | None = None) -> DecorateWorkflow: ...
-def workflow(fn: Callable[..., Any] | None = None, /, *, name: str | None = None, timeout: float | None = None, max_flows: int | None = None) -> Any:
+def workflow(
+    *, name: str | None = None, timeout: float | None = None, max_flows: int | None = None, schedule: Timetable | None = None
+) -> DecorateWorkflow: ...
+def workflow(
+    fn: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    timeout: float | None = None,
+    max_flows: int | None = None,
+    schedule: Timetable | None = None,
+) -> Any:
     """Make a function a workflow, called like the function or *name*.
 
     *timeout*: how many seconds a flow may take, from its start or its `at`; what is unfinished then is cancelled.
     *max_flows*: how many flows may be in progress at once, the others queue; 0: none may begin.
+    *schedule*: `Cron` or `Every`, when it starts by the clock; the schedule is called like the workflow, and written when the workflow is.
     Its body is run when its definition is asked for, not now: it may call tasks that stand further down. Raises ModuleProblem, with file and
     line, for a function that cannot be a workflow and for a name that another workflow has.
     """
@@ -217,7 +237,9 @@ def workflow(fn: Callable[..., Any] | None = None, /, *, name: str | None = None
         called = proper_name(decorated, name, found, "workflow")
         if max_flows is not None and called.endswith("*"):
             refuse(found, f"max_flows= cannot be for {called}: a limit whose name ends in * is a pattern, and would hold other workflows, too")
-        made: Workflow[..., Any] = Workflow(decorated, called, found, local_types(decorated, local), timeout, max_flows)
+        if not isinstance(schedule, Timetable | None):
+            refuse(found, f'schedule={schedule!r}: a Cron("30 2 * * *", zone="Europe/Paris") or an Every("15m") is needed')
+        made: Workflow[..., Any] = Workflow(decorated, called, found, local_types(decorated, local), timeout, max_flows, schedule)
         REGISTRY.add_workflow(made)
         return made
 

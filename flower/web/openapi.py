@@ -17,6 +17,7 @@ from flower.web.api.flows import FlowsQuery, LogsQuery
 from flower.web.api.history import DifferenceQuery, HistoriesQuery, RevisionsQuery
 from flower.web.api.limits import SetLimit
 from flower.web.api.register import LONGEST_KEY, LONGEST_WORKFLOW, MOST_ORDERS, ListedOrder, Registration
+from flower.web.api.schedules import Backfill, Firing, Scheduled, SchedulesQuery
 from flower.web.api.verbs import HandedIn, Rerun, Said, Skipping, Urgency
 from flower.web.api.workflows import Written
 from flower.web.auth import OPEN
@@ -47,6 +48,11 @@ ANSWERS = {
     "/api/incidents": "IncidentList",
     "/api/limits": "LimitList",
     "/api/limits/{name}": "Limit",
+    "/api/schedules": "ScheduleList",
+    "/api/schedules/{name}": "Schedule",
+    "/api/schedules/{name}/fire": "Fired",
+    **{f"/api/schedules/{{name}}/{verb}": "ScheduleDone" for verb in ("pause", "unpause")},
+    "/api/schedules/{name}/backfill": "Backfilled",
     "/api/workflows": "WorkflowList",
     "/api/workflows/{workflow}": "Workflow",
     "/api/history": "HistoryList",
@@ -67,6 +73,7 @@ QUERIES: dict[str, type[BaseModel]] = {
     "/api/flows/{flowId}/tasks/{step}/logs": LogsQuery,
     "/api/history": HistoriesQuery,
     "/api/revisions/{workflow}": RevisionsQuery,
+    "/api/schedules": SchedulesQuery,
     "/api/differences/{workflow}": DifferenceQuery,
 }
 
@@ -80,6 +87,10 @@ BODIES: dict[str, type[BaseModel]] = {
     "/api/flows/{flowId}/tasks/{step}/complete": HandedIn,
     "/api/flows/{flowId}/tasks/{step}/retry": Said,
     "/api/limits/{name}": SetLimit,
+    "/api/schedules/{name}": Scheduled,
+    "/api/schedules/{name}/fire": Firing,
+    **{f"/api/schedules/{{name}}/{verb}": Said for verb in ("pause", "unpause")},
+    "/api/schedules/{name}/backfill": Backfill,
 }
 
 _PATH_WORDS = {
@@ -87,7 +98,7 @@ _PATH_WORDS = {
     "flowId": "the whole id of a flow",
     "step": "a task's seq, or its name",
     "workflow": "the workflow's id; slashes may stand as they are",
-    "name": "the name of a limit, or a pattern, as tenant:*; slashes may stand as they are",
+    "name": "the name of a limit (or a pattern, as tenant:*), where slashes may stand as they are; or of a schedule, where they are written %2F",
 }
 
 

@@ -97,6 +97,6 @@ BEGIN
             SELECT FROM kr_task_edge e WHERE e.task_flow_id = t.task_flow_id AND e.task_exec_seq = t.task_exec_seq AND e.parent_seq >= '-Infinity'
             AND coalesce((SELECT p.exec_status FROM kr_task_stat p WHERE p.task_flow_id = e.task_flow_id AND p.task_exec_seq = e.parent_seq), -1) <> ALL (e.counts)))
     RETURNING t.task_flow_id::text, t.task_exec_seq, t.task_id::text, t.name::text, t.program::text, t.parameters::text, t.attempt, t.claim_id, t.run_order, t.rank, t.tries,
-        CASE WHEN t.inputs IS NOT NULL THEN kr_input(t.task_flow_id, t.parameters::jsonb, t.inputs) || t.options::text
-             WHEN t.options IS NOT NULL THEN ARRAY[t.parameters::text, NULL, t.options::text] END;
+        CASE WHEN t.inputs IS NOT NULL THEN kr_input(t.task_flow_id, t.parameters::jsonb, t.inputs) || ARRAY[t.options::text, t.scheduled_ts::text]
+             WHEN t.options IS NOT NULL OR t.scheduled_ts IS NOT NULL THEN ARRAY[t.parameters::text, NULL, t.options::text, t.scheduled_ts::text] END;
 END $$;

@@ -1,7 +1,7 @@
 -- The standing question of an idle worker: is there anything to do, and is the bell heard? Sends *nonce* to the channel flower_probe and
 -- answers whether a cycle would find work, how many seconds until the next time gate opens (NULL: none), and how many running rows
--- this worker has by the table. Heals what a lost race left: a task at the door of a pause or program that is open, or of a limit.
-CREATE OR REPLACE FUNCTION kr_probe(worker uuid, nonce text, OUT work boolean, OUT seconds double precision, OUT running integer)
+-- this worker has by the table. scheduled: how many seconds until a schedule is to be looked at (NULL: none is). Heals what a lost race left: a task at the door of a pause or program that is open, or of a limit.
+CREATE OR REPLACE FUNCTION kr_probe(worker uuid, nonce text, OUT work boolean, OUT seconds double precision, OUT running integer, OUT scheduled double precision)
 LANGUAGE plpgsql SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     now_ timestamptz := clock_timestamp();
@@ -27,5 +27,8 @@ BEGIN
         OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes >= 2);
     seconds := (SELECT greatest(extract(epoch FROM t.run_after - now_), 0)::float8 FROM kr_task_stat t
                 WHERE t.exec_status = 0 AND t.gate = 'time' AND isfinite(t.run_after) ORDER BY t.run_after LIMIT 1);
+    scheduled := CASE WHEN EXISTS (SELECT FROM ms_schedule s WHERE s.next_ts IS NULL AND NOT s.paused AND s.error IS NULL) OR EXISTS (SELECT FROM kr_schedule_turn t WHERE t.task_flow_id IS NULL) THEN 0
+        ELSE (SELECT greatest(extract(epoch FROM s.next_ts - now_), 0)::float8 FROM ms_schedule s
+              WHERE NOT s.paused AND s.error IS NULL AND isfinite(s.next_ts) ORDER BY s.next_ts LIMIT 1) END;
     running := (SELECT count(*) FROM kr_task_stat t WHERE t.exec_status = 1 AND t.worker_id = worker);
 END $$;

@@ -3,9 +3,11 @@
 -- Refuses with SQLSTATEs of ours (detail: a JSON list of {path, message}): FL404 no such workflow, FL422 wrong content, FL409 an
 -- idempotency key that came before with another content. duplicate: the same key and content made this flow before. skipped: this flow has the same
 -- unique key and is in progress, and the order was to be skipped then. is_past: its runAt had passed.
+-- schedules, nominals: which schedule makes the flows, and for which of its times; parallel arrays, too.
 -- A gate that others may open before the caller commits (pause, program) is left for the engine to decide.
 -- force_generic_plan: planned anew at each call, the statements cost three times as much.
-CREATE OR REPLACE FUNCTION kr_register(workflow text, givens jsonb[], options jsonb[]) RETURNS TABLE (n integer, flow_id text, duplicate boolean, skipped boolean, is_past boolean)
+CREATE OR REPLACE FUNCTION kr_register(workflow text, givens jsonb[], options jsonb[], schedules text[] DEFAULT NULL, nominals timestamptz[] DEFAULT NULL)
+RETURNS TABLE (n integer, flow_id text, duplicate boolean, skipped boolean, is_past boolean)
 LANGUAGE plpgsql SET search_path FROM CURRENT SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
@@ -54,11 +56,12 @@ BEGIN
     END IF;
 
     WITH flow AS (
-        INSERT INTO kr_flow_stat (task_flow_id, task_id, revision, task_priority, registered_ts, idempotency_key, unique_key, parameters, deadline_ts, request)
+        INSERT INTO kr_flow_stat (task_flow_id, task_id, revision, task_priority, registered_ts, idempotency_key, unique_key, parameters, deadline_ts, request, schedule, scheduled_ts)
             SELECT o.id, workflow, made, coalesce(o.priority, what.priority), now_ + o.n * interval '1 microsecond', o.key, o.unique_key, nullif(o.value, '{}'),
                 greatest(o.run_at, now_) + make_interval(secs => what.timeout),
-                CASE WHEN o.key IS NOT NULL THEN jsonb_build_object('parameters', o.given, 'options', o.wish - 'idempotencyKey') END
-            FROM unnest(ids, keys, priorities, givens, options, values_, times, uniques, others) WITH ORDINALITY o (id, key, priority, given, wish, value, run_at, unique_key, other, n)
+                CASE WHEN o.key IS NOT NULL THEN jsonb_build_object('parameters', o.given, 'options', o.wish - 'idempotencyKey') END, o.schedule, o.nominal
+            FROM unnest(ids, keys, priorities, givens, options, values_, times, uniques, others, schedules, nominals) WITH ORDINALITY
+                o (id, key, priority, given, wish, value, run_at, unique_key, other, schedule, nominal, n)
             WHERE o.other IS NULL ORDER BY o.key                              -- two who send the same keys wait for each other in one order
             ON CONFLICT (task_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
             RETURNING task_flow_id)
@@ -70,12 +73,12 @@ BEGIN
                 SELECT f, p, s.task_exec_seq, false FROM unnest(new_) f CROSS JOIN kr_step s CROSS JOIN unnest(s.parents) p WHERE s.task_id = workflow AND s.revision = made;
         END IF;
         INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, task_priority, parameters, inputs, registered_ts,
-                name, program, run_after, limits, keyed, rank, run_order, waits_seq, gate, waits_for, options)
+                name, program, run_after, limits, keyed, rank, run_order, waits_seq, gate, waits_for, options, scheduled_ts)
             SELECT o.id, s.task_exec_seq, coalesce(s.parents[1], -1), workflow, s.task_seq, 0, coalesce(o.priority, s.task_priority), c.call::json,
                 s.inputs, now_ + o.n * interval '1 microsecond', s.name, s.program, o.run_at, u.limits, l.keyed, -s.depth,
                 kr_run_order(now_ + o.n * interval '1 microsecond', coalesce(o.priority, s.task_priority)), s.parents[1],
-                nullif(nullif(g.gate, 'pause'), 'program'), CASE g.gate WHEN 'limit' THEN g.waits_for END, s.options
-            FROM unnest(ids, priorities, times, values_, uniques) WITH ORDINALITY o (id, priority, run_at, value, unique_key, n) CROSS JOIN kr_step s
+                nullif(nullif(g.gate, 'pause'), 'program'), CASE g.gate WHEN 'limit' THEN g.waits_for END, s.options, o.nominal
+            FROM unnest(ids, priorities, times, values_, uniques, nominals) WITH ORDINALITY o (id, priority, run_at, value, unique_key, nominal, n) CROSS JOIN kr_step s
                 CROSS JOIN LATERAL (SELECT CASE WHEN s.given IS NULL AND (takes IS NOT NULL OR o.value = '{}') THEN s.own
                      ELSE kr_filled(s.own || CASE WHEN takes IS NULL THEN kr_given_to(s.program, s.own, s.inputs, s.given, o.value, known) ELSE '{}' END, s.given, o.value) END AS call) c
                 LEFT JOIN LATERAL (          -- the key of a limit is known now if no result of another task has to come first

@@ -68,11 +68,11 @@ BEGIN
             result = CASE WHEN n.kept THEN n.result END, started_ts = CASE WHEN n.kept THEN n.started_ts END, finished_ts = CASE WHEN n.kept THEN n.finished_ts END
         FROM new n WHERE t.task_flow_id = flow AND t.task_exec_seq = n.task_exec_seq)
     INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, task_priority, parameters, inputs, registered_ts, name, program, limits, keyed, options, rank, run_order,
-            attempt, result, started_ts, finished_ts, outcome, error, run_after, gate, claim_id)
+            attempt, result, started_ts, finished_ts, outcome, error, run_after, scheduled_ts, gate, claim_id)
         SELECT flow, n.task_exec_seq, coalesce(n.parents[1], -1), pinned.task_id, n.task_seq, CASE WHEN n.kept THEN n.status ELSE 0 END, pinned.task_priority, CASE WHEN n.kept THEN n.own_parameters ELSE n.parameters END, n.inputs,
             coalesce(n.registered_ts, clock_timestamp()), n.name, n.program, kr_written_limits(n.limits, n.program) || unique_, kr_keyed(kr_written_limits(n.limits, n.program)), n.options, -n.depth, kr_run_order(coalesce(n.registered_ts, clock_timestamp()), pinned.task_priority), coalesce(n.attempt, 0),
             CASE WHEN n.kept THEN n.result END, CASE WHEN n.kept THEN n.started_ts END, CASE WHEN n.kept THEN n.finished_ts END,
-            CASE WHEN n.kept THEN n.outcome END, CASE WHEN n.kept THEN n.error END, n.run_after, NULL, NULL
+            CASE WHEN n.kept THEN n.outcome END, CASE WHEN n.kept THEN n.error END, n.run_after, pinned.scheduled_ts, NULL, NULL
         FROM new n WHERE n.task_exec_seq NOT IN (SELECT t.task_exec_seq FROM kr_task_stat t WHERE t.task_flow_id = flow);
     DELETE FROM kr_task_edge e WHERE e.task_flow_id = flow;
     INSERT INTO kr_task_edge (task_flow_id, parent_seq, task_exec_seq, by_hand)

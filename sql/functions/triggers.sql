@@ -191,6 +191,39 @@ BEGIN
     RETURN NULL;
 END $$;
 
+-- A hand has written a schedule: what it said before counts no more. The engine's own writes change looked_ts.
+CREATE OR REPLACE FUNCTION kr_schedule_changed_by_hand() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    IF NEW.name <> OLD.name THEN
+        RAISE EXCEPTION 'the name of a schedule may not be changed' USING ERRCODE = 'integrity_constraint_violation', HINT = 'insert a new row and delete this one';
+    END IF;
+    IF (NEW.cron, NEW.every, NEW.zone) IS DISTINCT FROM (OLD.cron, OLD.every, OLD.zone) AND NEW.since_ts = OLD.since_ts THEN
+        NEW.since_ts := clock_timestamp();
+    END IF;
+    IF NEW.since_ts <> OLD.since_ts AND NEW.next_ts IS NOT DISTINCT FROM OLD.next_ts THEN
+        NEW.next_ts := NULL;
+    END IF;
+    IF NEW.error IS NOT DISTINCT FROM OLD.error THEN
+        NEW.error := NULL;          -- it tries again
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE OR REPLACE FUNCTION kr_schedule_written_by_hand() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        DELETE FROM kr_schedule_turn t WHERE t.schedule = OLD.name;
+    END IF;
+    PERFORM pg_notify('flower_schedule', '');
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION kr_schedules_truncated() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    DELETE FROM kr_schedule_turn;
+    RETURN NULL;
+END $$;
+
 CREATE OR REPLACE TRIGGER zz_flower_insert BEFORE INSERT ON kr_task_stat FOR EACH ROW
     WHEN (NEW.gate IS NULL) EXECUTE FUNCTION kr_task_inserted_by_hand();
 CREATE OR REPLACE TRIGGER zz_flower_placed BEFORE INSERT ON kr_task_stat FOR EACH ROW
@@ -214,6 +247,10 @@ CREATE OR REPLACE TRIGGER zz_flower_inserted AFTER INSERT ON ms_task_definition 
 CREATE OR REPLACE TRIGGER zz_flower_updated AFTER UPDATE ON ms_task_definition REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION kr_definition_changed();
 CREATE OR REPLACE TRIGGER zz_flower_deleted AFTER DELETE ON ms_task_definition REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION kr_definition_changed();
 CREATE OR REPLACE TRIGGER zz_flower_truncated AFTER TRUNCATE ON ms_task_definition FOR EACH STATEMENT EXECUTE FUNCTION kr_definition_changed();
+CREATE OR REPLACE TRIGGER zz_flower_update BEFORE UPDATE ON ms_schedule FOR EACH ROW WHEN (NEW.looked_ts IS NOT DISTINCT FROM OLD.looked_ts AND NEW IS DISTINCT FROM OLD) EXECUTE FUNCTION kr_schedule_changed_by_hand();
+CREATE OR REPLACE TRIGGER zz_flower_inserted AFTER INSERT OR DELETE ON ms_schedule FOR EACH ROW EXECUTE FUNCTION kr_schedule_written_by_hand();
+CREATE OR REPLACE TRIGGER zz_flower_updated AFTER UPDATE ON ms_schedule FOR EACH ROW WHEN (NEW.looked_ts IS NOT DISTINCT FROM OLD.looked_ts AND NEW IS DISTINCT FROM OLD) EXECUTE FUNCTION kr_schedule_written_by_hand();
+CREATE OR REPLACE TRIGGER zz_flower_truncated AFTER TRUNCATE ON ms_schedule FOR EACH STATEMENT EXECUTE FUNCTION kr_schedules_truncated();
 -- A constraint trigger waits for the commit; it cannot be replaced.
 DROP TRIGGER IF EXISTS zz_flower_committed ON kr_changed_workflow;
 CREATE CONSTRAINT TRIGGER zz_flower_committed AFTER INSERT ON kr_changed_workflow DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION kr_definition_committed();
@@ -221,4 +258,4 @@ CREATE CONSTRAINT TRIGGER zz_flower_committed AFTER INSERT ON kr_changed_workflo
 -- They run with our rights: nobody may hang them on a table of his own. The right is asked for when a trigger is made, not when it fires.
 REVOKE ALL ON FUNCTION kr_task_inserted_by_hand(), kr_task_placed(), kr_task_arrived_by_hand(), kr_task_changed_by_hand(), kr_task_deleted(),
     kr_tasks_truncated(), kr_edge_changed_by_hand(), kr_door_changed(),
-    kr_definition_changed(), kr_definition_committed() FROM PUBLIC;
+    kr_definition_changed(), kr_definition_committed(), kr_schedule_changed_by_hand(), kr_schedule_written_by_hand(), kr_schedules_truncated() FROM PUBLIC;

@@ -24,7 +24,8 @@ CREATE OR REPLACE VIEW flower_flows AS
         s.outcome, f.task_priority AS priority, f.registered_ts AS registered_at,
         CASE WHEN s.suspended + s.running + s.open = 0 THEN s.finished_ts END AS finished_at,
         s.open AS waiting, s.running, s.suspended, s.finished, s.ignored, s.failing_seq, s.failing, f.revision, z.paused_ts AS suspended_at, z.reason AS suspended_reason,
-        CASE WHEN s.suspended > 0 AND s.running = 0 AND s.open = s.blocked THEN s.stopped_ts END AS stopped_at
+        CASE WHEN s.suspended > 0 AND s.running = 0 AND s.open = s.blocked THEN s.stopped_ts END AS stopped_at,
+        f.schedule, f.scheduled_ts AS scheduled_for
     FROM kr_flow_stat f LEFT JOIN ms_pause z ON z.task_id = f.task_flow_id CROSS JOIN LATERAL (
         SELECT count(*) FILTER (WHERE t.exec_status NOT IN (1, 2, 3, 9)) AS open,
             count(*) FILTER (WHERE t.exec_status = 0 AND t.gate = 'dependencies') AS blocked,

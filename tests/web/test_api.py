@@ -27,6 +27,8 @@ THE_FLOW = {
     "failing": None,
     "revision": None,
     "suspended": None,
+    "schedule": None,
+    "scheduledFor": None,
 }
 
 THE_TASK = {

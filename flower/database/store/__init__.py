@@ -11,6 +11,7 @@ from flower.database.store.limits import Limits
 from flower.database.store.logs import Logs
 from flower.database.store.overview import Overview
 from flower.database.store.pictures import Pictures
+from flower.database.store.schedules import Schedules
 from flower.database.store.tasks import Tasks
 from flower.database.store.verbs import Verbs
 from flower.database.store.workers import Workers
@@ -32,6 +33,7 @@ class Store:
         self.pictures = Pictures(pool)
         self.tasks = Tasks(pool)
         self.overview = Overview(pool)
+        self.schedules = Schedules(pool)
         self.verbs = Verbs(pool)
         self.workers = Workers(pool)
         self.workflows = Workflows(pool)

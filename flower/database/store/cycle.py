@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -94,8 +95,15 @@ def _answer(rows: Sequence[asyncpg.Record]) -> Answer:
 
 
 def _claim(row: asyncpg.Record) -> Claim:
-    parameters, open_, options = row[12] or (row[6], None, None)
-    return Claim(row[1], row[2], row[3], row[4], row[5], parameters, row[7], row[8], open_, row[13], options)
+    parameters, open_, options, scheduled = row[12] or (row[6], None, None, None)
+    return Claim(row[1], row[2], row[3], row[4], row[5], parameters, row[7], row[8], open_, row[13], options, scheduled and _moment(scheduled))
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:  # infinity, or the year 20000: a hand wrote it
+        return None
 
 
 def _position(row: asyncpg.Record | None) -> Position | None:

@@ -40,6 +40,8 @@ def flow_of(row: asyncpg.Record) -> Flow:
         revision=row["revision"],
         outcome=row["outcome"],
         stopped_at=row["stopped_at"],
+        schedule=row["schedule"],
+        scheduled_for=row["scheduled_for"],
         suspended=None if row["suspended_at"] is None else Suspension(row["suspended_at"], row["suspended_reason"]),
     )
 

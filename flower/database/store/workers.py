@@ -42,11 +42,15 @@ class Swept:
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """Whether a cycle would find work, seconds until the next time gate opens (None: none), and this worker's running rows."""
+    """Whether a cycle would find work, seconds until the next time gate opens (None: none), and this worker's running rows.
+
+    *scheduled*: in how many seconds a schedule is to be looked at, None: none is.
+    """
 
     work: bool
     seconds: float | None
     running: int
+    scheduled: float | None
 
 
 class Workers:
@@ -91,7 +95,7 @@ class Workers:
     async def probe(self, worker_id: UUID, nonce: str) -> Probed:
         """Ask whether there is work, and send *nonce* to the channel flower_probe."""
         (row,) = await self._pool.fetch(query("probe"), worker_id, nonce)
-        return Probed(row["work"], row["seconds"], row["running"])
+        return Probed(row["work"], row["seconds"], row["running"], row["scheduled"])
 
     async def held(self, worker_id: UUID) -> tuple[Claim, ...]:
         """Return what the table says this worker holds, with empty parameters."""

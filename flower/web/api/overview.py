@@ -12,6 +12,9 @@ from flower.web.requests import NoQuery, query
 
 routes = web.RouteTableDef()
 
+# So many schedules that have stopped themselves are worth a notice each.
+_MOST_STOPPED = 10
+
 
 @routes.get("/api/overview")
 async def overview(request: web.Request) -> web.Response:
@@ -30,7 +33,14 @@ async def standing(app: web.Application) -> Standing:
         lag=await store.overview.lag(),
         minutes=await store.overview.throughput(),
         workers=alive,
-        notices=notices(ready, await store.overview.oldest_snapshot(), alive, noticed, counts.tasks["wait"]),
+        notices=notices(
+            ready,
+            await store.overview.oldest_snapshot(),
+            alive,
+            noticed,
+            counts.tasks["wait"],
+            await store.schedules.list(limit=_MOST_STOPPED, stopped=True),
+        ),
         sizes=await store.overview.sizes(),
     )
 
