@@ -19,7 +19,7 @@ BEGIN
     IF gone IS NULL AND NOT EXISTS (SELECT FROM kr_task_stat t WHERE t.task_flow_id = flow AND t.exec_status = 9 AND t.outcome = 'cancelled') THEN
         PERFORM kr_not_now(format('flow %s is over: nothing of it is left to cancel (rerun it, if it is to run again)', flow));
     END IF;
-    DELETE FROM ms_pause p WHERE p.task_id = flow AND NOT EXISTS (SELECT FROM ms_task_definition d WHERE d.task_id = flow);
+    DELETE FROM ms_pause p WHERE p.door = flow AND p.kind IN ('workflow', 'flow') AND NOT EXISTS (SELECT FROM ms_task_definition d WHERE d.task_id = flow);
     RETURN kr_end_verb('cancel', flow, NULL, options, jsonb_build_object('cancelled', coalesce(to_jsonb(gone), '[]'), 'resumed', FOUND));
 EXCEPTION WHEN lock_not_available THEN
     PERFORM kr_busy(flow);
@@ -36,7 +36,8 @@ BEGIN
     ELSIF EXISTS (SELECT FROM ms_task_definition d WHERE d.task_id = flow) THEN
         PERFORM kr_not_now(format('a workflow is called like flow %s, and would be paused with it', flow));
     END IF;
-    INSERT INTO ms_pause (task_id, reason) VALUES (flow, options ->> 'reason') ON CONFLICT (task_id) DO UPDATE SET reason = coalesce(excluded.reason, ms_pause.reason);
+    INSERT INTO ms_pause (kind, task_id, reason, who) VALUES ('flow', flow, options ->> 'reason', coalesce(options ->> 'by', session_user))
+        ON CONFLICT (door) DO UPDATE SET reason = coalesce(excluded.reason, ms_pause.reason);
     RETURN kr_end_verb('suspend', flow, NULL, options, '{}');
 EXCEPTION WHEN lock_not_available THEN
     PERFORM kr_busy(flow);
@@ -48,7 +49,7 @@ LANGUAGE plpgsql SET search_path FROM CURRENT SET lock_timeout = '1s' AS $$
 #variable_conflict use_variable
 BEGIN
     PERFORM kr_begin_verb(flow, options, '{}');
-    DELETE FROM ms_pause p WHERE p.task_id = flow AND NOT EXISTS (SELECT FROM ms_task_definition d WHERE d.task_id = flow);
+    DELETE FROM ms_pause p WHERE p.door = flow AND p.kind IN ('workflow', 'flow') AND NOT EXISTS (SELECT FROM ms_task_definition d WHERE d.task_id = flow);
     IF NOT FOUND THEN
         PERFORM kr_not_now(format('flow %s is not suspended, so nothing is there to resume (rerun runs again what failed)', flow));
     END IF;
