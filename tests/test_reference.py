@@ -34,7 +34,7 @@ def routes() -> set[str]:
     """Return `METHOD /path` for each route, with the names of what varies in braces."""
     resources = [
         importlib.import_module(f"flower.web.{name}")
-        for name in ("health", "api.register", "api.flows", "api.workflows", "api.history", "api.overview")
+        for name in ("health", "api.register", "api.flows", "api.workflows", "api.history", "api.overview", "api.pauses")
     ]
     found = {(definition.method, definition.path) for resource in resources for definition in resource.routes}
     return {f"{method} {without_pattern(path)}" for method, path in found}

@@ -16,6 +16,7 @@ from flower.web.api.events import EVENTS, EventsQuery
 from flower.web.api.flows import FlowsQuery, LogsQuery
 from flower.web.api.history import DifferenceQuery, HistoriesQuery, RevisionsQuery
 from flower.web.api.limits import SetLimit
+from flower.web.api.pauses import PausesQuery, Pausing, Unpausing
 from flower.web.api.register import LONGEST_KEY, LONGEST_WORKFLOW, MOST_ORDERS, ListedOrder, Registration
 from flower.web.api.verbs import HandedIn, Rerun, Said, Skipping, Urgency
 from flower.web.api.workflows import Written
@@ -47,6 +48,9 @@ ANSWERS = {
     "/api/incidents": "IncidentList",
     "/api/limits": "LimitList",
     "/api/limits/{name}": "Limit",
+    "/api/pauses": "PauseList",
+    "/api/pause": "Paused",
+    "/api/unpause": "Unpaused",
     "/api/workflows": "WorkflowList",
     "/api/workflows/{workflow}": "Workflow",
     "/api/history": "HistoryList",
@@ -66,6 +70,7 @@ QUERIES: dict[str, type[BaseModel]] = {
     "/api/flows/{flowId}/logs": LogsQuery,
     "/api/flows/{flowId}/tasks/{step}/logs": LogsQuery,
     "/api/history": HistoriesQuery,
+    "/api/pauses": PausesQuery,
     "/api/revisions/{workflow}": RevisionsQuery,
     "/api/differences/{workflow}": DifferenceQuery,
 }
@@ -80,6 +85,8 @@ BODIES: dict[str, type[BaseModel]] = {
     "/api/flows/{flowId}/tasks/{step}/complete": HandedIn,
     "/api/flows/{flowId}/tasks/{step}/retry": Said,
     "/api/limits/{name}": SetLimit,
+    "/api/pause": Pausing,
+    "/api/unpause": Unpausing,
 }
 
 _PATH_WORDS = {

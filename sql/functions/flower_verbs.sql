@@ -151,6 +151,22 @@ END $$;
 -- What all verbs begin with: the options are known, the flow is there, and nobody else does something to it meanwhile.
 CREATE OR REPLACE FUNCTION kr_begin_verb(flow text, options jsonb, known text[]) RETURNS void LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
+BEGIN
+    PERFORM kr_check_options(options, known);
+    PERFORM FROM kr_flow_stat f WHERE f.task_flow_id = flow FOR UPDATE;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+    -- written by a hand, and not looked at yet: a row that we made here the engine would have to wait for
+    IF NOT EXISTS (SELECT FROM kr_task_stat t WHERE t.task_flow_id = flow) THEN
+        RAISE EXCEPTION 'there is no flow %', quote_literal(flow) USING ERRCODE = 'FL404', DETAIL = '{"flow": true}';
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended(flow, 0));
+END $$;
+
+-- Refuse options that are not among *known*, or not what they should be.
+CREATE OR REPLACE FUNCTION kr_check_options(options jsonb, known text[]) RETURNS void LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
 DECLARE
     odd text;
 BEGIN
@@ -168,15 +184,6 @@ BEGIN
     IF jsonb_typeof(options -> 'reason') NOT IN ('string', 'null') OR octet_length(options ->> 'reason') > 8192 THEN
         PERFORM kr_refuse('reason', 'must be a text of at most 8192 bytes');
     END IF;
-    PERFORM FROM kr_flow_stat f WHERE f.task_flow_id = flow FOR UPDATE;
-    IF FOUND THEN
-        RETURN;
-    END IF;
-    -- written by a hand, and not looked at yet: a row that we made here the engine would have to wait for
-    IF NOT EXISTS (SELECT FROM kr_task_stat t WHERE t.task_flow_id = flow) THEN
-        RAISE EXCEPTION 'there is no flow %', quote_literal(flow) USING ERRCODE = 'FL404', DETAIL = '{"flow": true}';
-    END IF;
-    PERFORM pg_advisory_xact_lock(hashtextextended(flow, 0));
 END $$;
 
 -- What all verbs end with: a line in kr_audit. Answers what is told to the caller.
