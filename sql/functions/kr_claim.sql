@@ -35,8 +35,7 @@ BEGIN
             RETURN;
         END IF;
         SELECT coalesce(array_agg(p.task_id) FILTER (WHERE p.kind = 'workflow'), '{}'), coalesce(array_agg(p.task_id) FILTER (WHERE p.kind IN ('workflow', 'flow')), '{}'),
-                array_agg(p.task_id) FILTER (WHERE p.kind = 'limit'), by_program OR coalesce(bool_or(p.kind = 'program' AND p.task_id = ANY (mine)), false)
-            INTO workflows, flows, held, by_program FROM ms_pause p;
+                array_agg(p.task_id) FILTER (WHERE p.kind = 'limit') INTO workflows, flows, held FROM ms_pause p;
         mine := ARRAY(SELECT m FROM unnest(mine) m WHERE NOT EXISTS (SELECT FROM ms_pause p WHERE p.door = 'program:' || m AND p.kind = 'program'));
     END IF;
     IF NOT by_program THEN
