@@ -29,8 +29,8 @@ BEGIN
             SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes < 2 AND t.program = p.program AND t.task_id NOT IN (SELECT q.task_id FROM ms_pause q WHERE q.kind = 'workflow')
             AND t.task_flow_id NOT IN (SELECT q.task_id FROM ms_pause q WHERE q.kind IN ('workflow', 'flow')) AND (t.limits IS NULL OR NOT kr_fits(t.limits, held))))
         OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes >= 2);
-    seconds := greatest(extract(epoch FROM least(
+    seconds := (SELECT greatest(extract(epoch FROM n.at - now_), 0)::float8 FROM (SELECT least(
         (SELECT t.run_after FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'time' AND isfinite(t.run_after) ORDER BY t.run_after LIMIT 1),
-        (SELECT p.until_ts FROM ms_pause p WHERE isfinite(p.until_ts) ORDER BY p.until_ts LIMIT 1)) - now_), 0)::float8;
+        (SELECT p.until_ts FROM ms_pause p WHERE isfinite(p.until_ts) ORDER BY p.until_ts LIMIT 1)) AS at) n WHERE n.at IS NOT NULL);
     running := (SELECT count(*) FROM kr_task_stat t WHERE t.exec_status = 1 AND t.worker_id = worker);
 END $$;
