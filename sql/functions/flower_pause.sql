@@ -1,6 +1,6 @@
 -- Have nothing new start of a workflow {"workflow": "digest"}, a program {"program": "fetch"}, what names a limit {"limit": "stripe"}, or a limit that
 -- begins so {"limit": "tenant:*"}, or of everything {"all": true}. What runs goes on to its end. until (ISO 8601 with a zone): when it ends by itself.
--- What is paused already stays so since then, and ends as is said now. Answers the pause; "known": false where no worker has such a program, or no step
+-- What is paused already stays so since then, and ends as is said now. Answers the pause; "known": false where no worker has such a program, or no task
 -- and no row of ms_limit such a limit: it may come. FL404: no such workflow.
 CREATE OR REPLACE FUNCTION flower_pause(options jsonb) RETURNS jsonb LANGUAGE plpgsql SET search_path FROM CURRENT SET lock_timeout = '1s' AS $$
 #variable_conflict use_variable
@@ -76,14 +76,14 @@ BEGIN
     END IF;
 END $$;
 
--- Whether anything is called so by now. A workflow is also one of which there are only flows; a limit also one that a step builds from a key.
+-- Whether anything is called so by now. A workflow is also one of which there are only flows; a limit also one that a step, or its function, builds from a key.
 CREATE OR REPLACE FUNCTION kr_is_known(kind text, name text) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT CASE kind
         WHEN 'workflow' THEN EXISTS (SELECT FROM ms_task_definition d WHERE d.task_id = kr_is_known.name) OR EXISTS (SELECT FROM kr_flow_stat f WHERE f.task_id = kr_is_known.name)
         WHEN 'program' THEN EXISTS (SELECT FROM kr_worker w WHERE kr_is_known.name = ANY (w.programs))
         WHEN 'limit' THEN EXISTS (SELECT FROM ms_limit l WHERE kr_fits(ARRAY[l.name], ARRAY[kr_is_known.name]) OR kr_fits(ARRAY[kr_is_known.name], ARRAY[l.name]))
-            OR EXISTS (SELECT FROM ms_task_definition d CROSS JOIN LATERAL (SELECT regexp_replace(unnest(d.limits), '\{.*', '*') AS name) s
-                WHERE kr_fits(ARRAY[s.name], ARRAY[kr_is_known.name]) OR kr_fits(ARRAY[kr_is_known.name], ARRAY[s.name]))
+            OR EXISTS (SELECT FROM (SELECT d.limits FROM ms_task_definition d UNION ALL SELECT p.limits FROM kr_program p) d
+                CROSS JOIN LATERAL (SELECT regexp_replace(unnest(d.limits), '\{.*', '*') AS name) s WHERE kr_fits(ARRAY[s.name], ARRAY[kr_is_known.name]) OR kr_fits(ARRAY[kr_is_known.name], ARRAY[s.name]))
         ELSE true END
 $$;
 

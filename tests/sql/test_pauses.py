@@ -468,10 +468,13 @@ async def test_a_name_that_nobody_has_is_a_404_with_near_ones_or_a_hint(engine: 
     hints = [(await store.pause(options)).hint for options in ({"program": "Mien"}, {"limit": "strip"}, {"limit": "stripe"}, {"limit": "tenant:*"})]
     assert hints == [
         "no live worker has a program called 'Mien'; did you mean Mine?",
-        "no step, and no row of ms_limit, names a limit like 'strip'; did you mean stripe?",
+        "no task, and no row of ms_limit, names a limit like 'strip'; did you mean stripe?",
         None,
         None,
     ]
+    assert (await store.pause({"limit": "vendor:7"})).hint is not None
+    await connection.execute("UPDATE kr_program SET limits = ARRAY['vendor:{name}'] WHERE program = 'Mine'")
+    assert (await store.pause({"limit": "vendor:7"})).hint is None
 
 
 async def test_the_pause_of_a_flow_from_before_kinds_is_that_of_a_flow(engine: Engine, connection: Connection) -> None:

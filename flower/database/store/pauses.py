@@ -20,7 +20,7 @@ from flower.database.store.workflows import Workflows
 
 _NOBODY_IS_CALLED = {
     "program": "no live worker has a program called",
-    "limit": "no step, and no row of ms_limit, names a limit like",
+    "limit": "no task, and no row of ms_limit, names a limit like",
 }
 
 
