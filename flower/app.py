@@ -17,6 +17,7 @@ from flower.core import log
 from flower.core.definition import LEFT_ALONE, OVERWRITTEN
 from flower.core.errors import DatabaseLost, EngineCancelled, FlowerError
 from flower.core.model import Readiness
+from flower.core.pauses import summary
 from flower.core.schedule import LEFT_ALONE as SCHEDULE_LEFT_ALONE
 from flower.core.settings import Settings
 from flower.database import embedded
@@ -35,6 +36,7 @@ from flower.sdk.workflow import Workflow
 from flower.web import create_app, create_runner
 
 _log = log.get()
+_UNSEEN = "cannot be seen without the database"
 
 
 async def serve(settings: Settings, *, url: str, folder: Path | None = None, http: bool, announce: Callable[[str], None]) -> None:
@@ -145,9 +147,10 @@ class _Process:
         try:
             async with self._pool.acquire() as connection:
                 state = await schema_state(connection, self._settings.schema_name)
+            pauses = summary(await Store(self._pool).pauses.counts()) if state == "current" else "cannot be seen in this schema"
         except FlowerError as error:
-            return Readiness(str(error), "cannot be seen without the database", dispatcher, listener)
-        return Readiness("ok", "ok" if state == "current" else f"the schema is {state}", dispatcher, listener)
+            return Readiness(str(error), _UNSEEN, dispatcher, listener, _UNSEEN)
+        return Readiness("ok", "ok" if state == "current" else f"the schema is {state}", dispatcher, listener, pauses)
 
     async def _prepare(self, stop: Stop) -> bool:
         """Bring the schema up to date as soon as the database answers. False: stopped before, at once, whatever was waited for."""

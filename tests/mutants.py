@@ -92,6 +92,13 @@ MUTANTS = {
         "",
         ("tests/sql/test_cycle.py",),
     ),
+    "paused": Mutant(
+        "the look at paused programs in the claim: a task of theirs may stand at its slot for a moment longer",
+        "sql/functions/kr_claim.sql",
+        " WHERE NOT EXISTS (SELECT FROM ms_pause p WHERE p.door = 'program:' || m AND p.kind = 'program')",
+        "",
+        ("tests/sql/test_pauses.py",),
+    ),
     "parents": Mutant(
         "the look at the parents in the claim",
         "sql/functions/kr_claim.sql",

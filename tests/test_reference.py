@@ -34,7 +34,17 @@ def routes() -> set[str]:
     """Return `METHOD /path` for each route, with the names of what varies in braces."""
     resources = [
         importlib.import_module(f"flower.web.{name}")
-        for name in ("health", "api.register", "api.flows", "api.workflows", "api.history", "api.overview", "api.schedules")
+        for name in (
+            "health",
+            "api.register",
+            "api.flows",
+            "api.workflows",
+            "api.history",
+            "api.limits",
+            "api.overview",
+            "api.pauses",
+            "api.schedules",
+        )
     ]
     found = {(definition.method, definition.path) for resource in resources for definition in resource.routes}
     return {f"{method} {without_pattern(path)}" for method, path in found}

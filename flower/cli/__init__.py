@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from flower.cli import code, database, doctor, incidents, limits, logs, look, repro, rerun, schedules, serve, show, start, verbs
+from flower.cli import code, database, doctor, incidents, limits, logs, look, pauses, repro, rerun, schedules, serve, show, start, verbs
 from flower.cli import run as run_
 from flower.core.errors import ConfigurationError, FlowerError
 from flower.core.strict import is_clean
@@ -66,6 +66,10 @@ app.command("incidents")(incidents.incidents)
 app.command("notify")(incidents.notify)
 for verb in (rerun.rerun, verbs.retry, verbs.ignore, verbs.complete, verbs.cancel, verbs.suspend, verbs.resume):
     app.command(verb.__name__)(verb)
+# -5 is a priority, not an option.
+app.command("priority", context_settings={"ignore_unknown_options": True})(verbs.priority)
+for pausing in (pauses.pause, pauses.unpause, pauses.pauses):
+    app.command(pausing.__name__)(pausing)
 app.add_typer(schedules.app, name="schedule")
 app.command("define")(code.define)
 app.command("check")(code.check)

@@ -16,6 +16,7 @@ from flower.cli.output import print_json, print_table, say
 from flower.cli.surroundings import opened, run
 from flower.cli.times import in_local_time, local
 from flower.core import shapes
+from flower.core.escape import escape
 from flower.core.model import Flow, Page, Step, Waiting, Workflow
 from flower.core.quantities import between
 from flower.core.status import Status, Why
@@ -56,8 +57,11 @@ def workflows(*, database: Database = None, as_json: AsJson = False) -> None:
     if not found:
         say("No workflow is defined yet: insert its steps into ms_task_definition (python -m flower psql).")
         return
-    print_table(("workflow", "steps"), [(item.workflow, _at_most(item) + _steps(item.steps)) for item in found], flexible=("steps",))
+    rows = [(item.workflow + (" (paused)" if item.paused else ""), _at_most(item) + _steps(item.steps)) for item in found]
+    print_table(("workflow", "steps"), rows, flexible=("steps",))
     unknown = sorted({step.program for item in found for step in item.steps if not step.known})
+    for pause in dict.fromkeys(item.paused for item in found if item.paused):
+        say(in_local_time(escape(pause.sentence)))
     if unknown:
         say(f"(?) no live worker has the program: {', '.join(unknown)}")
 

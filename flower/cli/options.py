@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from flower.cli.times import read_past
+from flower.cli.times import read_moment, read_past
 from flower.core import strict
 from flower.core.errors import UsageError
 
@@ -43,6 +43,15 @@ def read_time(text: str | None, option: str) -> datetime | None:
     try:
         return None if text is None else read_past(text, datetime.now().astimezone())
     except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
+
+
+def read_coming(text: str | None, option: str) -> str | None:
+    """Return the time that *text* means in ISO 8601, UTC; None for None. Raises BadParameter for *option*."""
+    try:
+        moment = None if text is None else read_moment(text, datetime.now().astimezone())
+        return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    except (ValueError, OverflowError) as error:
         raise typer.BadParameter(str(error), param_hint=option) from None
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from flower.cli.options import AsJson, Database, read_parameters
+from flower.cli.options import AsJson, Database, read_coming, read_parameters
 from flower.cli.output import print_json, say
 from flower.cli.surroundings import place, read, run, store_of
-from flower.cli.times import local, read_moment
+from flower.cli.times import local
 from flower.core import shapes
 from flower.core.escape import escape
 from flower.core.model import Json, Order, Registered
@@ -47,11 +47,7 @@ def start(  # noqa: PLR0913 - the options that product.md promises
 
 
 def _options(priority: int | None, at: str | None, key: str | None) -> dict[str, Json]:
-    try:
-        moment = None if at is None else read_moment(at, datetime.now().astimezone())
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--at") from None
-    given = {"priority": priority, "runAt": moment and moment.astimezone(UTC).isoformat().replace("+00:00", "Z"), "idempotencyKey": key}
+    given = {"priority": priority, "runAt": read_coming(at, "--at"), "idempotencyKey": key}
     return {name: value for name, value in given.items() if value is not None}
 
 

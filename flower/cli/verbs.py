@@ -1,4 +1,4 @@
-"""`cancel`, `suspend`, `resume`, `ignore`, `complete`, `retry`: what a person does to a flow."""
+"""`cancel`, `suspend`, `resume`, `priority`, `ignore`, `complete`, `retry`: what a person does to a flow."""
 
 from __future__ import annotations
 
@@ -43,6 +43,19 @@ def resume(flow: FlowReference, *, reason: Reason = None, database: Database = N
     """Let a suspended flow go on."""
     done = done_to(flow, database, lambda store, flow_id: store.verbs.resume(flow_id, options_of(reason)))
     tell(done, as_json=as_json, text=f"flow {done['flowId']} goes on")
+
+
+def priority(
+    flow: FlowReference,
+    priority: Annotated[int, typer.Argument(metavar="N", min=-20, max=19, help="Lower is more urgent; one point is worth four hours of waiting")],
+    *,
+    reason: Reason = None,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a flow more or less urgent: it counts at once for whatever of it has not ended."""
+    done = done_to(flow, database, lambda store, flow_id: store.verbs.priority(flow_id, options_of(reason, priority=priority)))
+    tell(done, as_json=as_json, text=f"flow {done['flowId']} has the priority {done['priority']}")
 
 
 def ignore(

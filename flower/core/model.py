@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 from uuid import UUID
 
+from flower.core.pauses import Pause
 from flower.core.status import FAULTS, Gate, Status, Why
 
 # Any value that json.loads can return. Any, because mypy's recursive aliases make every caller cast.
@@ -293,6 +294,7 @@ class Workflow:
     """A named graph of steps. *takes* and *result*: see `flower.core.definition`. *revision*: 0 until it is worked out.
 
     *max_flows*: how many of its flows may be in progress at once, as its limit says now; None: any number.
+    *paused*: by itself, or with everything.
     """
 
     workflow: str
@@ -302,6 +304,7 @@ class Workflow:
     result: Json = None
     timeout: float | None = None
     max_flows: int | None = None
+    paused: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,13 +351,14 @@ class Program:
 class Readiness:
     """Whether this process can do its work. Each field is `ok` or a sentence that says what is wrong.
 
-    *listener*: without notifications it works all the same, some seconds later.
+    *listener*: without notifications it works all the same, some seconds later. *pauses*: `none`, or how much is paused, which somebody wants.
     """
 
     database: str
     schema: str
     dispatcher: str
     listener: str = "ok"
+    pauses: str = "none"
 
     @property
     def ok(self) -> bool:

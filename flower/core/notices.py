@@ -69,9 +69,7 @@ def of_snapshot(snapshot: OpenTransaction | None) -> str | None:
 def _notices(
     ready: Readiness, snapshot: OpenTransaction | None, workers: Sequence[LiveWorker], noticed: Sequence[Noticed], waiting: Count
 ) -> Iterator[Notice]:
-    for kind in ("database", "schema", "dispatcher"):
-        if (state := getattr(ready, kind)) != "ok":
-            yield Notice(kind, state)
+    yield from _of_process(ready)
     if not workers and waiting.value:
         yield Notice("workers", "tasks wait, and no worker is alive: python -m flower serve")
     for worker in workers:
@@ -90,6 +88,14 @@ def _notices(
         yield Notice("task", f"{task.flow_id}/{task.seq} ({task.name}) {_of_task(task)}")
     if (message := of_snapshot(snapshot)) is not None:
         yield Notice("snapshot", message)
+
+
+def _of_process(ready: Readiness) -> Iterator[Notice]:
+    for kind in ("database", "schema", "dispatcher"):
+        if (state := getattr(ready, kind)) != "ok":
+            yield Notice(kind, state)
+    if ready.database == ready.schema == "ok" and ready.pauses != "none":
+        yield Notice("pauses", f"{ready.pauses}; what and why: python -m flower pauses")
 
 
 def _of_task(task: Noticed) -> str:

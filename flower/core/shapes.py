@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from flower.core.masks import mask
 from flower.core.model import Deed, Flow, Given, Incident, Json, Limit, LogLine, Order, Page, Registered, Step, Task, Waiting, Workflow
+from flower.core.pauses import Pause, Paused, Unpaused
 from flower.core.picture import Attempt
 from flower.core.revisions import shown_takes
 from flower.core.schedule import Schedule
@@ -159,8 +160,25 @@ def workflow(value: Workflow) -> Json:
         "result": value.result,
         "timeout": value.timeout,
         "maxFlows": value.max_flows,
+        "paused": value.paused and pause(value.paused),
     }
     return {**whole, "steps": [step(item) for item in value.steps]}
+
+
+def pause(value: Pause) -> Json:
+    """Return of what nothing new starts."""
+    whole = {"kind": value.kind, "name": value.name, "reason": value.reason}
+    return {**whole, "since": moment(value.since), "until": moment(value.until), "by": value.by}
+
+
+def paused(value: Paused) -> Json:
+    """Return what was paused."""
+    return pause(value.pause) | ({"hint": value.hint} if value.hint else {})
+
+
+def unpaused(value: Unpaused) -> Json:
+    """Return what goes on."""
+    return {"kind": value.kind, "name": value.name, "everythingPaused": value.everything_paused}
 
 
 def step(value: Step) -> Json:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 
 from flower.core.model import Json
+from flower.core.pauses import sentence
 from flower.core.status import Gate, Status
 
 # A task that was running when so many workers were lost runs alone of its kind on a worker.
@@ -54,8 +55,7 @@ def _sentence(fact: Json, task: Standing, workers: int, programs: Sequence[str])
             again = f" for its next attempt, after {task.tries} that failed ({fact['error']})" if fact["error"] else ""
             return f"waits until {fact['until']}{again}"
         case Gate.PAUSE:
-            what = f"the workflow {fact['name']!r} is paused" if fact["of"] == "workflow" else "the flow is suspended"
-            return what + (f": {fact['reason']}" if fact["reason"] else "")
+            return sentence(fact["of"], fact["name"], fact["reason"], fact["by"], fact["since"], fact["until"])
         case Gate.PROGRAM:
             return _program(task.program, workers, programs)
         case Gate.LIMIT:

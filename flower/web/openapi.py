@@ -16,6 +16,7 @@ from flower.web.api.events import EVENTS, EventsQuery
 from flower.web.api.flows import FlowsQuery, LogsQuery
 from flower.web.api.history import DifferenceQuery, HistoriesQuery, RevisionsQuery
 from flower.web.api.limits import SetLimit
+from flower.web.api.pauses import PausesQuery, Pausing, Unpausing
 from flower.web.api.register import LONGEST_KEY, LONGEST_WORKFLOW, MOST_ORDERS, ListedOrder, Registration
 from flower.web.api.schedules import Backfill, Firing, Scheduled, SchedulesQuery
 from flower.web.api.verbs import HandedIn, Rerun, Said, Skipping, Urgency
@@ -53,6 +54,9 @@ ANSWERS = {
     "/api/schedules/{name}/fire": "Fired",
     **{f"/api/schedules/{{name}}/{verb}": "ScheduleDone" for verb in ("pause", "unpause")},
     "/api/schedules/{name}/backfill": "Backfilled",
+    "/api/pauses": "PauseList",
+    "/api/pause": "Paused",
+    "/api/unpause": "Unpaused",
     "/api/workflows": "WorkflowList",
     "/api/workflows/{workflow}": "Workflow",
     "/api/history": "HistoryList",
@@ -72,6 +76,7 @@ QUERIES: dict[str, type[BaseModel]] = {
     "/api/flows/{flowId}/logs": LogsQuery,
     "/api/flows/{flowId}/tasks/{step}/logs": LogsQuery,
     "/api/history": HistoriesQuery,
+    "/api/pauses": PausesQuery,
     "/api/revisions/{workflow}": RevisionsQuery,
     "/api/schedules": SchedulesQuery,
     "/api/differences/{workflow}": DifferenceQuery,
@@ -91,6 +96,8 @@ BODIES: dict[str, type[BaseModel]] = {
     "/api/schedules/{name}/fire": Firing,
     **{f"/api/schedules/{{name}}/{verb}": Said for verb in ("pause", "unpause")},
     "/api/schedules/{name}/backfill": Backfill,
+    "/api/pause": Pausing,
+    "/api/unpause": Unpausing,
 }
 
 _PATH_WORDS = {

@@ -65,6 +65,15 @@ _FLOW = {
     "scheduledFor": _TIME | {"description": "the time of the schedule that it is for; null: somebody had the schedule fire"},
 }
 
+_PAUSE = {
+    "kind": {"enum": ["all", "workflow", "program", "limit", "flow"]},
+    "name": TEXT | {"description": "of the workflow, program or limit, or the id of the flow; * for everything"},
+    "reason": _TEXT_OR_NULL,
+    "since": _TIME,
+    "until": _TIME | {"description": "it ends by itself then; null: when somebody unpauses"},
+    "by": _TEXT_OR_NULL | {"description": "who made it, as far as that is known"},
+}
+
 _TASK = {
     "flowId": TEXT,
     "seq": _NUMBER,
@@ -138,8 +147,13 @@ SCHEMAS: dict[str, Json] = {
         result=_ANYTHING,
         timeout={"type": ["number", "null"]},
         maxFlows={"type": ["integer", "null"], "description": "how many of its flows may be in progress at once, by its limit; null: any number"},
+        paused={"anyOf": [ref("Pause"), {"type": "null"}]},
         steps=_array(ref("Step")),
     ),
+    "Pause": _object(**_PAUSE),
+    "PauseList": _list_of("Pause"),
+    "Paused": _with_some(_object(**_PAUSE), hint=TEXT | {"description": "where nothing is called so by now"}),
+    "Unpaused": _object(kind=TEXT, name=TEXT, everythingPaused=_YES_OR_NO | {"description": "it is held all the same"}),
     "Step": _object(
         seq=_NUMBER,
         name=TEXT,
@@ -320,5 +334,5 @@ SCHEMAS: dict[str, Json] = {
     ),
     "Alive": _object(status={"const": "ok"}),
     "Ready": _object(status={"enum": ["ready", "not ready"]}, checks=ref("Checks")),
-    "Checks": _object(database=TEXT, schema=TEXT, dispatcher=TEXT, listener=TEXT),
+    "Checks": _object(database=TEXT, schema=TEXT, dispatcher=TEXT, listener=TEXT, pauses=TEXT | {"description": "none, or how much is paused"}),
 }

@@ -69,7 +69,7 @@ BEGIN
     END IF;
     SELECT coalesce(jsonb_agg(k ORDER BY k), '[]') INTO gone FROM jsonb_object_keys(was) k WHERE NOT EXISTS (SELECT FROM kr_task_stat t WHERE t.task_flow_id = flow AND kr_name(t) = k);
     plan := jsonb_build_object('version', version, 'changed', changed, 'gone', gone) || kr_rerun_plan(flow, again, was) || jsonb_strip_nulls(jsonb_build_object(
-        'running', to_jsonb(running), 'suspended', (SELECT true FROM ms_pause p WHERE p.task_id = flow)));
+        'running', to_jsonb(running), 'suspended', (SELECT true FROM ms_pause p WHERE p.door = flow AND p.kind IN ('workflow', 'flow'))));
     IF options ? 'parameters' THEN
         PERFORM kr_change_parameters(flow, again, options -> 'parameters');
     END IF;

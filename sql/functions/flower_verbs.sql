@@ -19,7 +19,7 @@ BEGIN
     IF gone IS NULL AND NOT EXISTS (SELECT FROM kr_task_stat t WHERE t.task_flow_id = flow AND t.exec_status = 9 AND t.outcome = 'cancelled') THEN
         PERFORM kr_not_now(format('flow %s is over: nothing of it is left to cancel (rerun it, if it is to run again)', flow));
     END IF;
-    DELETE FROM ms_pause p WHERE p.task_id = flow AND NOT EXISTS (SELECT FROM ms_task_definition d WHERE d.task_id = flow);
+    DELETE FROM ms_pause p WHERE p.door = flow AND p.kind IN ('workflow', 'flow') AND NOT EXISTS (SELECT FROM ms_task_definition d WHERE d.task_id = flow);
     RETURN kr_end_verb('cancel', flow, NULL, options, jsonb_build_object('cancelled', coalesce(to_jsonb(gone), '[]'), 'resumed', FOUND));
 EXCEPTION WHEN lock_not_available THEN
     PERFORM kr_busy(flow);
@@ -36,7 +36,8 @@ BEGIN
     ELSIF EXISTS (SELECT FROM ms_task_definition d WHERE d.task_id = flow) THEN
         PERFORM kr_not_now(format('a workflow is called like flow %s, and would be paused with it', flow));
     END IF;
-    INSERT INTO ms_pause (task_id, reason) VALUES (flow, options ->> 'reason') ON CONFLICT (task_id) DO UPDATE SET reason = coalesce(excluded.reason, ms_pause.reason);
+    INSERT INTO ms_pause (kind, task_id, reason, who) VALUES ('flow', flow, options ->> 'reason', coalesce(options ->> 'by', session_user))
+        ON CONFLICT (door) DO UPDATE SET reason = coalesce(excluded.reason, ms_pause.reason);
     RETURN kr_end_verb('suspend', flow, NULL, options, '{}');
 EXCEPTION WHEN lock_not_available THEN
     PERFORM kr_busy(flow);
@@ -48,7 +49,7 @@ LANGUAGE plpgsql SET search_path FROM CURRENT SET lock_timeout = '1s' AS $$
 #variable_conflict use_variable
 BEGIN
     PERFORM kr_begin_verb(flow, options, '{}');
-    DELETE FROM ms_pause p WHERE p.task_id = flow AND NOT EXISTS (SELECT FROM ms_task_definition d WHERE d.task_id = flow);
+    DELETE FROM ms_pause p WHERE p.door = flow AND p.kind IN ('workflow', 'flow') AND NOT EXISTS (SELECT FROM ms_task_definition d WHERE d.task_id = flow);
     IF NOT FOUND THEN
         PERFORM kr_not_now(format('flow %s is not suspended, so nothing is there to resume (rerun runs again what failed)', flow));
     END IF;
@@ -150,6 +151,22 @@ END $$;
 -- What all verbs begin with: the options are known, the flow is there, and nobody else does something to it meanwhile.
 CREATE OR REPLACE FUNCTION kr_begin_verb(flow text, options jsonb, known text[]) RETURNS void LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
+BEGIN
+    PERFORM kr_check_options(options, known);
+    PERFORM FROM kr_flow_stat f WHERE f.task_flow_id = flow FOR UPDATE;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+    -- written by a hand, and not looked at yet: a row that we made here the engine would have to wait for
+    IF NOT EXISTS (SELECT FROM kr_task_stat t WHERE t.task_flow_id = flow) THEN
+        RAISE EXCEPTION 'there is no flow %', quote_literal(flow) USING ERRCODE = 'FL404', DETAIL = '{"flow": true}';
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended(flow, 0));
+END $$;
+
+-- Refuse options that are not among *known*, or not what they should be.
+CREATE OR REPLACE FUNCTION kr_check_options(options jsonb, known text[]) RETURNS void LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
 DECLARE
     odd text;
 BEGIN
@@ -167,15 +184,6 @@ BEGIN
     IF jsonb_typeof(options -> 'reason') NOT IN ('string', 'null') OR octet_length(options ->> 'reason') > 8192 THEN
         PERFORM kr_refuse('reason', 'must be a text of at most 8192 bytes');
     END IF;
-    PERFORM FROM kr_flow_stat f WHERE f.task_flow_id = flow FOR UPDATE;
-    IF FOUND THEN
-        RETURN;
-    END IF;
-    -- written by a hand, and not looked at yet: a row that we made here the engine would have to wait for
-    IF NOT EXISTS (SELECT FROM kr_task_stat t WHERE t.task_flow_id = flow) THEN
-        RAISE EXCEPTION 'there is no flow %', quote_literal(flow) USING ERRCODE = 'FL404', DETAIL = '{"flow": true}';
-    END IF;
-    PERFORM pg_advisory_xact_lock(hashtextextended(flow, 0));
 END $$;
 
 -- What all verbs end with: a line in kr_audit. Answers what is told to the caller.

@@ -4,7 +4,7 @@
 -- each row is written in a subtransaction of its own: an outcome that cannot be stored is recorded with a constant text, and what cannot be
 -- written at all stays for the next call, alone. at_…: where the last claim ended, NULL from the start.
 -- Answers rows of one shape, by kind: claimed; refused (the claim was gone); not written (locked: send again); unstorable (the culprit);
--- sleep (seconds until the next time gate opens, or until something locked must be tried again; and, as the key of a task, from where the
+-- sleep (seconds until the next time gate opens or pause ends, or until something locked must be tried again; and, as the key of a task, from where the
 -- next claim must look if this one had no slots: what came to a slot meanwhile may stand before the last position).
 CREATE OR REPLACE FUNCTION kr_cycle(worker uuid, flows text[], seqs numeric[], claims uuid[], statuses numeric[], outcomes text[], payloads text[],
     delays double precision[], unharmed boolean[], slots integer, look_round boolean, careful boolean,
@@ -161,8 +161,9 @@ BEGIN
         SELECT 'sleep', at_flow, at_seq, NULL, NULL, NULL, NULL, NULL::integer, NULL::uuid, at_order, at_rank,
             CASE WHEN EXISTS (SELECT FROM kr_recount) OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IS NULL) THEN 0.05
             -- one that is due and still there is locked, or one of very many
-            ELSE least((SELECT CASE WHEN t.run_after <= clock_timestamp() THEN 0.05 ELSE extract(epoch FROM t.run_after - clock_timestamp()) END::float8 FROM kr_task_stat t
-                        WHERE t.exec_status = 0 AND t.gate = 'time' AND isfinite(t.run_after) ORDER BY t.run_after LIMIT 1),
+            ELSE least((SELECT CASE WHEN n.at <= clock_timestamp() THEN 0.05 ELSE extract(epoch FROM n.at - clock_timestamp()) END::float8 FROM (SELECT least(
+                    (SELECT t.run_after FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'time' AND isfinite(t.run_after) ORDER BY t.run_after LIMIT 1),
+                    (SELECT p.until_ts FROM ms_pause p WHERE isfinite(p.until_ts) ORDER BY p.until_ts LIMIT 1)) AS at) n),
                 -- the next start by a rate
                 (SELECT greatest(extract(epoch FROM k.look_at - clock_timestamp())::float8, 0.01) FROM kr_turn k WHERE k.look_at IS NOT NULL ORDER BY k.look_at LIMIT 1)) END, NULL::text[], NULL::integer;
     END IF;

@@ -3,12 +3,12 @@
 -- RETURNS TABLE and not OUT parameters: only so is it inlined into the calling statement.
 CREATE OR REPLACE FUNCTION kr_gate(parent numeric, run_after timestamptz, flow text, workflow text, program text, limits text[])
 RETURNS TABLE (gate text, waits_for text) LANGUAGE sql STABLE AS $$
-    SELECT g.gate, CASE g.gate WHEN 'pause' THEN (SELECT min(p.task_id) FROM ms_pause p WHERE p.task_id IN (workflow, flow)) WHEN 'program' THEN program
+    SELECT g.gate, CASE g.gate WHEN 'pause' THEN (SELECT min(p.door) FROM kr_pauses(flow, workflow, kr_gate.program, limits) p) WHEN 'program' THEN program
         WHEN 'limit' THEN coalesce((SELECT d.name FROM kr_flow_door(flow, workflow, limits) d), (SELECT min(l) FROM unnest(limits) l WHERE NOT kr_counts_flows(l))) END
     FROM (SELECT CASE
         WHEN parent IS NOT NULL THEN 'dependencies'
         WHEN run_after > clock_timestamp() THEN 'time'
-        WHEN EXISTS (SELECT FROM ms_pause p WHERE p.task_id IN (workflow, flow)) THEN 'pause'
+        WHEN EXISTS (SELECT FROM ms_pause) AND EXISTS (SELECT FROM kr_pauses(flow, workflow, kr_gate.program, limits)) THEN 'pause'
         WHEN NOT EXISTS (SELECT FROM kr_worker w WHERE kr_gate.program = ANY (w.programs)) THEN 'program'
         WHEN (SELECT d.name FROM kr_flow_door(flow, workflow, limits) d) IS NOT NULL THEN 'limit'
         WHEN limits <> '{}' AND (SELECT min(l) FROM unnest(limits) l WHERE NOT kr_counts_flows(l)) IS NOT NULL THEN 'limit'

@@ -12,9 +12,12 @@ DECLARE
 BEGIN
     IF NOT (EXISTS (SELECT FROM kr_recount) OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IS NULL)
             OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'time' AND t.run_after <= now_)
-            OR EXISTS (SELECT FROM kr_turn k WHERE k.look_at <= now_)) THEN
+            OR EXISTS (SELECT FROM kr_turn k WHERE k.look_at <= now_)
+            OR EXISTS (SELECT FROM ms_pause p WHERE p.until_ts <= now_)) THEN
         RETURN;
     END IF;
+    -- a pause whose time is over: its trigger writes down the door that opens, which is looked at below
+    DELETE FROM ms_pause WHERE door = ANY (ARRAY(SELECT p.door FROM ms_pause p WHERE p.until_ts <= now_ FOR UPDATE SKIP LOCKED));
     WITH d AS (
         DELETE FROM kr_recount WHERE ctid = ANY (ARRAY(SELECT r.ctid FROM kr_recount r ORDER BY r.id LIMIT most FOR UPDATE SKIP LOCKED))
         RETURNING kr_recount)
@@ -31,7 +34,7 @@ BEGIN
     RETURN QUERY
         SELECT h.task_flow_id::text, h.task_exec_seq, false, NULL
         FROM (SELECT DISTINCT k.kind, k.name FROM unnest(taken) k WHERE k.kind IN ('program', 'unpause') AND CASE k.kind
-                WHEN 'unpause' THEN NOT EXISTS (SELECT FROM ms_pause p WHERE p.task_id = k.name)
+                WHEN 'unpause' THEN NOT EXISTS (SELECT FROM ms_pause p WHERE p.door = k.name)
                 ELSE EXISTS (SELECT FROM kr_worker w WHERE k.name = ANY (w.programs)) END) d CROSS JOIN LATERAL (
             SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t
             WHERE t.exec_status = 0 AND t.gate IN ('pause', 'program', 'limit') AND t.gate = CASE d.kind WHEN 'unpause' THEN 'pause' ELSE 'program' END AND t.waits_for = d.name
@@ -42,22 +45,25 @@ BEGIN
     END IF;
     RETURN QUERY
         SELECT h.task_flow_id::text, h.task_exec_seq, false, NULL
-        FROM (SELECT DISTINCT k.kind, k.name, k.kind = 'pause' AND EXISTS (SELECT FROM kr_flow_stat f WHERE f.task_flow_id = k.name) AS is_flow
-              FROM unnest(taken) k WHERE k.kind IN ('no program', 'pause') AND CASE k.kind
-                WHEN 'pause' THEN EXISTS (SELECT FROM ms_pause p WHERE p.task_id = k.name)
-                ELSE NOT EXISTS (SELECT FROM kr_worker w WHERE k.name = ANY (w.programs)) END) d CROSS JOIN LATERAL (
+        FROM (SELECT k.kind, k.name, false AS is_flow FROM unnest(taken) k
+                WHERE k.kind = 'no program' AND NOT EXISTS (SELECT FROM kr_worker w WHERE k.name = ANY (w.programs))
+              UNION SELECT p.kind, p.task_id, p.kind = 'flow' OR (p.kind = 'workflow' AND EXISTS (SELECT FROM kr_flow_stat f WHERE f.task_flow_id = p.task_id))
+                FROM unnest(taken) k JOIN ms_pause p ON p.door = k.name WHERE k.kind = 'pause') d CROSS JOIN LATERAL (
             (SELECT s.* FROM (SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t
-                WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes < 2 AND CASE d.kind WHEN 'pause' THEN t.task_id ELSE t.program END = d.name AND NOT d.is_flow
+                WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes < 2 AND NOT d.is_flow AND CASE d.kind WHEN 'workflow' THEN t.task_id = d.name WHEN 'all' THEN true
+                    WHEN 'limit' THEN t.limits IS NOT NULL AND kr_fits(t.limits, ARRAY[d.name]) ELSE t.program = d.name END
                 ORDER BY t.run_order LIMIT most FOR UPDATE SKIP LOCKED) s)
             UNION ALL (SELECT s.* FROM (SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t
-                WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes >= 2 AND CASE d.kind WHEN 'pause' THEN t.task_id ELSE t.program END = d.name AND NOT d.is_flow
+                WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes >= 2 AND NOT d.is_flow AND CASE d.kind WHEN 'workflow' THEN t.task_id = d.name WHEN 'all' THEN true
+                    WHEN 'limit' THEN t.limits IS NOT NULL AND kr_fits(t.limits, ARRAY[d.name]) ELSE t.program = d.name END
                 LIMIT most FOR UPDATE SKIP LOCKED) s)
             UNION ALL (SELECT s.* FROM (SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t       -- of one flow, by its key
                 WHERE d.is_flow AND t.task_flow_id = d.name AND t.exec_status + 0 = 0 AND t.gate || '' IN ('slot', 'program', 'limit')
                 LIMIT most FOR UPDATE SKIP LOCKED) s)
             UNION ALL (SELECT s.* FROM (SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t       -- they wait at a later gate
-                WHERE t.exec_status = 0 AND t.gate IN ('pause', 'program', 'limit') AND (t.gate = 'limit' OR (t.gate = 'program' AND d.kind = 'pause'))
-                    AND CASE d.kind WHEN 'pause' THEN t.task_id ELSE t.program END = d.name AND NOT d.is_flow
+                WHERE t.exec_status = 0 AND t.gate IN ('pause', 'program', 'limit') AND (t.gate = 'limit' OR (t.gate = 'program' AND d.kind <> 'no program'))
+                    AND NOT d.is_flow AND CASE d.kind WHEN 'workflow' THEN t.task_id = d.name WHEN 'all' THEN true
+                    WHEN 'limit' THEN t.limits IS NOT NULL AND kr_fits(t.limits, ARRAY[d.name]) ELSE t.program = d.name END
                 LIMIT most FOR UPDATE SKIP LOCKED) s)) h;
     GET DIAGNOSTICS found_ = ROW_COUNT;
     IF found_ >= most THEN

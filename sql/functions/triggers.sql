@@ -145,10 +145,10 @@ BEGIN
     CASE TG_TABLE_NAME
         WHEN 'ms_pause' THEN
             IF TG_OP <> 'INSERT' THEN
-                INSERT INTO kr_recount (kind, name) VALUES ('unpause', OLD.task_id);
+                INSERT INTO kr_recount (kind, name) VALUES ('unpause', OLD.door);
             END IF;
             IF TG_OP <> 'DELETE' THEN
-                INSERT INTO kr_recount (kind, name) VALUES ('pause', NEW.task_id);
+                INSERT INTO kr_recount (kind, name) VALUES ('pause', NEW.door);
             END IF;
         WHEN 'ms_limit' THEN
             IF TG_OP <> 'INSERT' THEN

@@ -26,7 +26,7 @@ CREATE OR REPLACE VIEW flower_flows AS
         s.open AS waiting, s.running, s.suspended, s.finished, s.ignored, s.failing_seq, s.failing, f.revision, z.paused_ts AS suspended_at, z.reason AS suspended_reason,
         CASE WHEN s.suspended > 0 AND s.running = 0 AND s.open = s.blocked THEN s.stopped_ts END AS stopped_at,
         f.schedule, f.scheduled_ts AS scheduled_for
-    FROM kr_flow_stat f LEFT JOIN ms_pause z ON z.task_id = f.task_flow_id CROSS JOIN LATERAL (
+    FROM kr_flow_stat f LEFT JOIN ms_pause z ON z.door = f.task_flow_id AND z.kind IN ('workflow', 'flow') CROSS JOIN LATERAL (
         SELECT count(*) FILTER (WHERE t.exec_status NOT IN (1, 2, 3, 9)) AS open,
             count(*) FILTER (WHERE t.exec_status = 0 AND t.gate = 'dependencies') AS blocked,
             count(*) FILTER (WHERE t.exec_status = 1) AS running, count(*) FILTER (WHERE t.exec_status = 2) AS suspended,
@@ -45,7 +45,7 @@ CREATE OR REPLACE VIEW flower_why AS
     SELECT t.task_flow_id AS flow_id, t.task_exec_seq AS seq, coalesce(t.name, t.program, t.task_seq::text)::text AS name, t.task_id AS workflow, t.program,
         t.exec_status AS status_number, t.outcome, t.gate, t.crashes, t.task_priority AS priority, t.tries, r.reasons
     FROM kr_task_stat t CROSS JOIN LATERAL (
-        SELECT coalesce(jsonb_agg(f.fact ORDER BY f.n, f.fact ->> 'seq', f.fact ->> 'limit'), '[]') AS reasons FROM (
+        SELECT coalesce(jsonb_agg(f.fact ORDER BY f.n, f.fact ->> 'seq', f.fact ->> 'limit', f.fact ->> 'name'), '[]') AS reasons FROM (
             SELECT 1 AS n, jsonb_build_object('gate', 'dependencies', 'seq', e.parent_seq, 'name', coalesce(p.name, p.program), 'status', kr_status_word(p.exec_status),
                     'outcome', p.outcome, 'since', coalesce(p.suspended_ts, p.started_ts)) AS fact
                 FROM kr_task_edge e LEFT JOIN kr_task_stat p ON p.task_flow_id = e.task_flow_id AND p.task_exec_seq = e.parent_seq
@@ -53,8 +53,9 @@ CREATE OR REPLACE VIEW flower_why AS
             UNION ALL
             SELECT 2, jsonb_build_object('gate', 'time', 'until', t.run_after, 'error', t.error ->> 'type') WHERE t.run_after > clock_timestamp()
             UNION ALL
-            SELECT 3, jsonb_build_object('gate', 'pause', 'of', CASE z.task_id WHEN t.task_id THEN 'workflow' ELSE 'flow' END, 'name', z.task_id, 'reason', z.reason, 'since', z.paused_ts)
-                FROM ms_pause z WHERE z.task_id IN (t.task_id, t.task_flow_id)
+            SELECT 3, jsonb_build_object('gate', 'pause', 'of', CASE WHEN z.kind = 'workflow' AND z.task_id <> t.task_id THEN 'flow' ELSE z.kind END, 'name', z.task_id,
+                    'reason', z.reason, 'since', z.paused_ts, 'until', z.until_ts, 'by', z.who)
+                FROM kr_pauses(t.task_flow_id, t.task_id, t.program, t.limits) z
             UNION ALL
             SELECT 4, jsonb_build_object('gate', 'program', 'program', t.program) WHERE NOT EXISTS (SELECT FROM kr_worker w WHERE t.program = ANY (w.programs))
             UNION ALL       -- limits on flows: which are inside

@@ -4,5 +4,5 @@ SELECT f.id AS flow_id, concat_ws(' ',
     (SELECT max(l.id) FROM kr_task_log l WHERE l.task_flow_id = f.id),
     (SELECT max(a.id) FROM kr_audit a WHERE a.task_flow_id = f.id),
     (SELECT s.xmin FROM kr_flow_stat s WHERE s.task_flow_id = f.id),
-    (SELECT p.xmin FROM ms_pause p WHERE p.task_id = f.id)) AS version
+    (SELECT p.xmin FROM ms_pause p WHERE p.door = f.id)) AS version
 FROM unnest($1::text[]) f (id)

@@ -12,6 +12,7 @@ import pytest
 from flower.core.figures import Count, History, LiveWorker, Noticed, OpenTransaction, PastFlow, percentile
 from flower.core.model import Readiness
 from flower.core.notices import notices
+from flower.core.pauses import summary
 from flower.core.status import Status
 
 MORNING = datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
@@ -53,6 +54,29 @@ def test_all_well_is_no_news() -> None:
     young = OpenTransaction(59, "psql", 1, "idle in transaction", "anna")
 
     assert notices(WELL, young, [WORKER], [], Count(10_000, more=True)) == notices(WELL, None, [], [], NOBODY_WAITS) == ()
+
+
+@pytest.mark.parametrize(
+    ("counts", "told"),
+    [
+        ({}, "none"),
+        ({"flow": 3}, "none"),
+        ({"workflow": 1}, "1 workflow is paused"),
+        ({"limit": 1, "workflow": 2, "flow": 1}, "2 workflows, 1 limit are paused"),
+        ({"program": 2}, "2 programs are paused"),
+        ({"all": 1, "program": 2}, "everything is paused"),
+    ],
+)
+def test_how_much_is_paused_in_short(counts: dict[str, int], told: str) -> None:
+    assert summary(counts) == told
+
+
+def test_what_is_paused_is_a_notice_unless_it_cannot_be_seen() -> None:
+    paused = replace(WELL, pauses="everything is paused")
+
+    assert [(notice.kind, notice.message[:20]) for notice in notices(paused, None, [], [], NOBODY_WAITS)] == [("pauses", "everything is paused")]
+    unseen = replace(WELL, database="away", pauses="cannot be seen")
+    assert [notice.kind for notice in notices(unseen, None, [], [], NOBODY_WAITS)] == ["database"]
 
 
 def test_each_notice_says_what_and_whose() -> None:

@@ -225,11 +225,16 @@ async def test_every_earlier_schema_becomes_this_one_with_its_flows(databases: D
         connection = await open_for_test(url)
         await connection.execute("INSERT INTO ms_task_definition (task_id, task_seq, program) VALUES ('old', 1, 'Ok'), ('old', 2, 'Ok')")
         flow = await connection.fetchval("SELECT flower_register('old')")
+        await connection.execute("INSERT INTO ms_pause (task_id, reason) VALUES ('old', 'workflow'), ($1, 'flow')", flow)
 
         assert await migrate(url)
 
         async with Pool(url, role="engine") as pool:
             engine = await Engine(pool).enroll("Ok")
+            assert await engine.run_all() == []
+            await connection.fetchval("SELECT flower_resume($1)", flow)
+            assert await engine.run_all() == []
+            await connection.fetchval('SELECT flower_unpause(\'{"workflow": "old"}\')')
             assert {claimed for claimed, _ in await engine.run_all()} == {flow}
             await connection.execute("UPDATE ms_task_definition SET task_priority = 1")
             await connection.fetchval("SELECT flower_rerun($1, '{\"from\": 1}')", flow)

@@ -191,6 +191,19 @@ async def test_a_pause_holds_a_workflow_until_its_row_is_gone(worker: Living, co
     await stands(connection, 3, 3, flow=flow, seconds=AT_ONCE_SECONDS)
 
 
+async def test_a_pause_that_ends_by_itself_lets_all_go_within_a_second_though_nobody_rings(worker: Living, connection: Connection) -> None:
+    await connection.execute(
+        "INSERT INTO ms_pause (kind, task_id, until_ts) VALUES ('program', 'quick', clock_timestamp() + interval '1 s'), ('limit', '*', 'infinity')"
+    )
+    await insert(connection, "quick", count=3)
+    await until(lambda: connection.fetchval("SELECT count(*) = 3 FROM kr_task_stat WHERE waits_for = 'program:quick'"), seconds=AT_ONCE_SECONDS)
+
+    await ended(connection)
+
+    late = await connection.fetchval("SELECT extract(epoch FROM max(started_ts) - min(registered_ts))::float8 FROM kr_task_stat")
+    assert 0.5 < late < 2
+
+
 async def test_a_limit_holds_as_many_as_it_says_and_a_change_counts_at_once(database_url: str, connection: Connection) -> None:
     inside, opened = 0, asyncio.Semaphore(0)
 

@@ -278,5 +278,9 @@ async def test_a_process_waits_for_a_database_that_is_not_there_yet_and_says_so(
     async with tcp_route(database_url, password, port=database_port):
         await until(lambda: asyncio.to_thread(lambda: readiness(port)[0] == 200), seconds=20)
         await stands(connection, 3)
+        await connection.execute("INSERT INTO ms_pause (kind, task_id) VALUES ('program', 'short'), ('limit', 'tenant:*')")
+        assert (await asyncio.to_thread(readiness, port))[1]["checks"] == dict.fromkeys(("database", "schema", "dispatcher", "listener"), "ok") | {
+            "pauses": "1 program, 1 limit are paused"
+        }
         process.send(signal.SIGTERM)
         assert await process.ended() == 0

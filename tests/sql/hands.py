@@ -13,6 +13,19 @@ PROGRAMS = ("Ok", "Ok", "Ok", "Rare")
 WORKFLOWS = ("one", "one", "two")
 LIMITS = (None, None, None, ["a"], ["b"], ["a", "b"], ["c"], ["k:1"], ["k:2"], ["k:2", "a"])
 LIMITED = ("a", "b", "c", "k:*", "k:*", "k:1", "*")
+PAUSES = (
+    ("workflow", "one"),
+    ("workflow", "two"),
+    ("workflow", "f"),
+    ("flow", "g"),
+    ("flow", "one"),
+    ("program", "Rare"),
+    ("program", "Ok"),
+    ("limit", "a"),
+    ("limit", "b*"),
+    ("limit", "*"),
+    ("all", "*"),
+)
 TIMES = ("NULL", "NULL", "clock_timestamp() - interval '1 h'", "'infinity'")
 
 
@@ -34,7 +47,7 @@ class Hands:
         """Do one thing."""
         changes = Changes()
         doing: Callable[[Connection, Changes], Awaitable[None]] = self.random.choices(
-            [self._insert, self._status, self._edge, self._column, self._delete, self._limit, self._pause], [8, 6, 4, 5, 2, 3, 1]
+            [self._insert, self._status, self._edge, self._column, self._delete, self._limit, self._pause], [8, 6, 4, 5, 2, 3, 3]
         )[0]
         await doing(connection, changes)
         return changes
@@ -115,8 +128,18 @@ class Hands:
         changes.limits.add(name)
 
     async def _pause(self, connection: Connection, _: Changes) -> None:
-        workflow = self.random.choice(WORKFLOWS)
-        if self.random.random() < 0.5:
-            await connection.execute("INSERT INTO ms_pause (task_id) VALUES ($1) ON CONFLICT DO NOTHING", workflow)
+        kind, name = self.random.choice(PAUSES)
+        way = self.random.random()
+        if way < 0.5:
+            await connection.execute(
+                f"INSERT INTO ms_pause (kind, task_id, until_ts) VALUES ($1, $2, {self.random.choice(TIMES)}) ON CONFLICT DO NOTHING", kind, name
+            )
+        elif way < 0.6:
+            await connection.execute(
+                "UPDATE ms_pause SET kind = 'workflow', task_id = $1 WHERE ctid = (SELECT ctid FROM ms_pause LIMIT 1) AND NOT EXISTS (SELECT FROM ms_pause WHERE door = $1)",
+                name,
+            )
+        elif way < 0.9:
+            await connection.execute("DELETE FROM ms_pause WHERE kind = $1 AND task_id = $2", kind, name)
         else:
-            await connection.execute("DELETE FROM ms_pause WHERE task_id = $1", workflow)
+            await connection.execute("DELETE FROM ms_pause")

@@ -138,7 +138,14 @@ def assert_that_every_plan_is_by_index(plans: Plans, claim: str = "kr_task_claim
     assert plans.indexes(RECORD) == {"kr_task_stat_pkey"}
     assert plans.indexes(RELEASE) == {"kr_task_edge_children", "kr_task_stat_pkey"}
     assert plans.indexes(SETTLE) >= {"kr_task_edge_pkey", "kr_task_stat_pkey"}
-    assert plans.indexes(SETTLE) <= {"kr_task_edge_pkey", "kr_task_stat_pkey", "ms_pause_pkey", "kr_worker_pkey", "ms_limit_of_workflows"}
+    assert plans.indexes(SETTLE) <= {
+        "kr_task_edge_pkey",
+        "kr_task_stat_pkey",
+        "ms_pause_pkey",
+        "ms_pause_of_limits",
+        "kr_worker_pkey",
+        "ms_limit_of_workflows",
+    }
     assert not [node for node in plans.scans() if node.get("Rows Removed by Filter", 0) * node["Actual Loops"] > 1_000]
 
 
@@ -152,6 +159,24 @@ def assert_that_turns_read_little(plans: Plans, *, pages: int) -> None:
 
 @pytest.mark.parametrize("analysed", [True, False])
 async def test_the_cycle_reads_by_index_what_it_needs_with_50_000_waiting(plans: Plans, analysed: bool) -> None:
+    if analysed:
+        await plans.connection.execute("VACUUM ANALYZE")
+    await plans.engine.enroll("Ok")
+    await plans.engine.look()
+    await plans.begin()
+
+    await plans.turns(8)
+
+    assert_that_every_plan_is_by_index(plans)
+    assert_that_turns_read_little(plans, pages=20_000)
+
+
+@pytest.mark.parametrize("analysed", [True, False])
+async def test_beside_pauses_of_every_kind_the_cycle_reads_by_index_as_ever(plans: Plans, analysed: bool) -> None:
+    await plans.connection.execute("""
+        INSERT INTO ms_pause (kind, task_id, until_ts) VALUES ('workflow', 'x', NULL), ('program', 'x', NULL), ('limit', 'x', NULL), ('limit', 'x:*', 'infinity');
+        INSERT INTO ms_pause (kind, task_id) SELECT 'flow', 'suspended-' || g FROM generate_series(1, 300) g;
+    """)
     if analysed:
         await plans.connection.execute("VACUUM ANALYZE")
     await plans.engine.enroll("Ok")

@@ -236,13 +236,15 @@ async def misexplained(connection: Connection, now: Picture) -> list[object]:
         key, facts = (row["flow_id"], row["seq"]), json.loads(row["reasons"])
         task, gates = now.tasks[key], [fact["gate"] for fact in facts]
         parents = {Decimal(str(fact["seq"])) for fact in facts if fact["gate"] == "dependencies"}
+        held = {(fact["of"], fact["name"]) for fact in facts if fact["gate"] == "pause"}
+        paused = {("flow" if kind == "workflow" and name != task["task_id"] else kind, name) for kind, name in now.pauses(key)}
         others = {
             "time": bool(task["run_after"] and task["run_after"] > datetime.now(UTC)),
-            "pause": task["task_id"] in now.paused or key[0] in now.paused,
+            "pause": bool(paused),
             "program": task["program"] not in now.programs,
         }
         stands = row["gate"] in (gates[:1] if row["gate"] != "slot" else [*(gates or ["slot"])])
-        if not stands or parents != now.open_parents(key) or any((gate in gates) is not true for gate, true in others.items()):
+        if not stands or parents != now.open_parents(key) or held != paused or any((gate in gates) is not true for gate, true in others.items()):
             wrong.append((key, row["gate"], facts, others))
     return wrong
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -21,7 +22,7 @@ class Picture:
 
     tasks: dict[Key, dict[str, Any]]
     parents: dict[Key, dict[Decimal, tuple[Decimal, ...]]]
-    paused: frozenset[str]
+    paused: frozenset[tuple[str, str]]  # kind and name
     programs: frozenset[str]
     slots: dict[str, int | None]
     inside: dict[str, int] = field(default_factory=dict)
@@ -41,6 +42,19 @@ class Picture:
         slots = next((self.slots[name] for name in rules if name in self.slots), None)
         return inf if slots is None else slots
 
+    def pauses(self, key: Key) -> set[tuple[str, str]]:
+        """The pauses that hold a task, by kind and name."""
+        task = self.tasks[key]
+        limits = [limit for limit in task["limits"] or () if limit is not None]
+        called: dict[str, Callable[[str], bool]] = {
+            "workflow": lambda name: name in {task["task_id"], key[0]},
+            "flow": lambda name: name == key[0],
+            "program": lambda name: name == task["program"],
+            "limit": lambda name: any(limit == name or (name.endswith("*") and limit.startswith(name[:-1])) for limit in limits),
+            "all": lambda _: True,
+        }
+        return {(kind, name) for kind, name in self.paused if called[kind](name)}
+
     def wrong_gate(self, key: Key) -> str | None:
         """Say what is wrong with the gate of a waiting task, None if nothing is."""
         task = self.tasks[key]
@@ -53,8 +67,8 @@ class Picture:
             right = {("dependencies", parent, None) for parent in parents}
         elif task["run_after"] and task["run_after"] > datetime.now(UTC):
             right = {("time", None, None)}
-        elif {task["task_id"], key[0]} & self.paused:
-            right = {("pause", None, name) for name in {task["task_id"], key[0]} & self.paused}
+        elif holds := self.pauses(key):
+            right = {("pause", None, name if kind in {"workflow", "flow"} else f"{kind}:{name}") for kind, name in holds}
         elif task["program"] not in self.programs:
             right = {("program", None, task["program"])}
         else:
@@ -69,7 +83,7 @@ async def picture(connection: Connection) -> Picture:
         parents: dict[Key, dict[Decimal, tuple[Decimal, ...]]] = {}
         for flow, seq, parent, counts in await connection.fetch("SELECT task_flow_id, task_exec_seq, parent_seq, counts FROM kr_task_edge"):
             parents.setdefault((flow, seq), {})[parent] = tuple(counts)
-        paused = frozenset(row[0] for row in await connection.fetch("SELECT task_id FROM ms_pause"))
+        paused = frozenset((row[0], row[1]) for row in await connection.fetch("SELECT kind, task_id FROM ms_pause"))
         programs = frozenset(program for row in await connection.fetch("SELECT programs FROM kr_worker") for program in row[0])
         slots = {row[0]: row[1] for row in await connection.fetch("SELECT name, slots FROM ms_limit")}
     inside: dict[str, int] = {}

@@ -253,7 +253,16 @@ async def test_workflows_show_their_steps_with_secrets_masked(client: Client) ->
         "known": False,
         "place": None,
     }
-    digest = {"workflow": "news/digest", "revision": 0, "parameters": None, "result": None, "timeout": None, "maxFlows": None, "steps": [step]}
+    digest = {
+        "workflow": "news/digest",
+        "revision": 0,
+        "parameters": None,
+        "result": None,
+        "timeout": None,
+        "maxFlows": None,
+        "paused": None,
+        "steps": [step],
+    }
 
     assert await get(client, "/api/workflows") == (200, {"items": [digest], "next": None})
     assert await get(client, "/api/workflows/news/digest") == (200, digest)

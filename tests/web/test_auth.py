@@ -148,7 +148,7 @@ async def test_an_open_interface_that_others_can_reach_is_not_made(connect: Conn
 async def test_not_ready_is_503_and_says_what_is_wrong(connect: Connect) -> None:
     client = await connect(ready=Readiness("cannot be reached", "ok", "ok"))
 
-    checks = {"database": "cannot be reached", "schema": "ok", "dispatcher": "ok", "listener": "ok"}
+    checks = {"database": "cannot be reached", "schema": "ok", "dispatcher": "ok", "listener": "ok", "pauses": "none"}
     assert await get(client, "/readyz") == (503, {"status": "not ready", "checks": checks})
     assert await get(client, "/healthz") == (200, {"status": "ok"})
 
@@ -156,7 +156,7 @@ async def test_not_ready_is_503_and_says_what_is_wrong(connect: Connect) -> None
 async def test_ready_says_so(client: Client) -> None:
     assert await get(client, "/readyz") == (
         200,
-        {"status": "ready", "checks": {"database": "ok", "schema": "ok", "dispatcher": "ok", "listener": "ok"}},
+        {"status": "ready", "checks": {"database": "ok", "schema": "ok", "dispatcher": "ok", "listener": "ok", "pauses": "none"}},
     )
 
 

@@ -10,6 +10,7 @@ from flower.database.store.incidents import Incidents
 from flower.database.store.limits import Limits
 from flower.database.store.logs import Logs
 from flower.database.store.overview import Overview
+from flower.database.store.pauses import Pauses
 from flower.database.store.pictures import Pictures
 from flower.database.store.schedules import Schedules
 from flower.database.store.tasks import Tasks
@@ -30,6 +31,7 @@ class Store:
         self.incidents = Incidents(pool)
         self.limits = Limits(pool)
         self.logs = Logs(pool)
+        self.pauses = Pauses(pool)
         self.pictures = Pictures(pool)
         self.tasks = Tasks(pool)
         self.overview = Overview(pool)

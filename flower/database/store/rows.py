@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import asyncpg
 
 from flower.core.masks import mask
 from flower.core.model import Flow, Json, Suspension, Task
+from flower.core.pauses import Pause
 from flower.core.picture import Attempt, Fold, FoldedBy, Node, Past, Row
 from flower.core.status import Gate, Status, status_word
 from flower.core.waiting import Standing
@@ -79,6 +82,11 @@ def task_of(row: asyncpg.Record) -> Task:
         tries=row["tries"],
         attempts=int(row["attempts"]),
     )
+
+
+def pause_of(row: Mapping[str, Any]) -> Pause:
+    """Return a row of pauses.sql, or what flower_pause says, as a Pause."""
+    return Pause(row["kind"], row["name"], row["reason"], row["since"], row["until"], row["by"])
 
 
 def standing_of(row: asyncpg.Record) -> Standing:

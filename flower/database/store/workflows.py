@@ -13,12 +13,13 @@ from flower.core.definition import Definition
 from flower.core.errors import UnknownRevision, UnknownWorkflow
 from flower.core.figures import History, PastFlow
 from flower.core.model import Program, Step, Workflow
+from flower.core.pauses import Pause
 from flower.core.revisions import Revision
 from flower.core.status import Status
 from flower.database.errors import invalid
 from flower.database.pool import Pool
 from flower.database.queries import query
-from flower.database.store.rows import json_of
+from flower.database.store.rows import json_of, pause_of
 
 # Of each workflow so many flows are looked at, and of each of those so many tasks.
 _FLOWS = 50
@@ -117,8 +118,20 @@ class Workflows:
 def _workflow(name: str, rows: Sequence[asyncpg.Record]) -> Workflow:
     whole = rows[0]
     return Workflow(
-        name, _steps(rows), whole["revision"] or 0, json_of(whole["takes"]), json_of(whole["result"]), whole["flow_timeout"], whole["max_flows"]
+        name,
+        _steps(rows),
+        whole["revision"] or 0,
+        json_of(whole["takes"]),
+        json_of(whole["result"]),
+        whole["flow_timeout"],
+        whole["max_flows"],
+        _paused(whole),
     )
+
+
+def _paused(row: asyncpg.Record) -> Pause | None:
+    names = ("kind", "name", "reason", "since", "until", "by")
+    return None if row["pause_kind"] is None else pause_of({name: row[f"pause_{name}"] for name in names})
 
 
 def _program(row: asyncpg.Record) -> Program:

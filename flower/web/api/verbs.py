@@ -117,6 +117,11 @@ async def retry(request: web.Request) -> web.Response:
     return await _of_task(request, Said, Verbs.retry)
 
 
+def caller(request: web.Request) -> str:
+    """Return who does it, as it is kept in kr_audit."""
+    return "http, with the token" if request.app[SESSION] else "http, on this machine"
+
+
 async def _of_flow(request: web.Request, model: type[Said], verb: _OfFlow) -> web.Response:
     query(request, NoQuery)
     options = await _options(request, model)
@@ -131,5 +136,4 @@ async def _of_task(request: web.Request, model: type[Said], verb: _OfTask, **mor
 
 async def _options(request: web.Request, model: type[Said]) -> dict[str, Json]:
     said = valid(model, await body(request) or {})
-    who = "http, with the token" if request.app[SESSION] else "http, on this machine"
-    return {**said.model_dump(by_alias=True, exclude_unset=True, exclude_none=model is not HandedIn), "by": who}
+    return {**said.model_dump(by_alias=True, exclude_unset=True, exclude_none=model is not HandedIn), "by": caller(request)}

@@ -100,6 +100,7 @@ class Written(BaseModel):
     )
     workflow: str | None = Field(default=None, description="said by GET, not read")
     revision: int | None = Field(default=None, description="said by GET, not read")
+    paused: Any = Field(default=None, description="said by GET, not read")
 
 
 @routes.get("/api/workflows")
