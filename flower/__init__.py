@@ -10,6 +10,21 @@ The SQL that does the bookkeeping stands in the top-level folder sql/, which is 
 from __future__ import annotations
 
 from flower.core.errors import FlowFailed
-from flower.sdk import Backoff, Flow, Retry, Skip, Suspend, context, start, start_sync, task, workflow
+from flower.sdk import Backoff, Flow, Retry, Skip, Suspend, context, signal, signal_sync, start, start_sync, task, wait_for, workflow
 
-__all__ = ["Backoff", "Flow", "FlowFailed", "Retry", "Skip", "Suspend", "context", "start", "start_sync", "task", "workflow"]
+__all__ = [
+    "Backoff",
+    "Flow",
+    "FlowFailed",
+    "Retry",
+    "Skip",
+    "Suspend",
+    "context",
+    "signal",
+    "signal_sync",
+    "start",
+    "start_sync",
+    "task",
+    "wait_for",
+    "workflow",
+]

@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from flower.cli import code, database, doctor, incidents, limits, logs, look, repro, rerun, serve, show, start, verbs
+from flower.cli import code, database, doctor, incidents, limits, logs, look, repro, rerun, serve, show, signals, start, verbs
 from flower.cli import run as run_
 from flower.core.errors import ConfigurationError, FlowerError
 from flower.core.strict import is_clean
@@ -66,6 +66,7 @@ app.command("incidents")(incidents.incidents)
 app.command("notify")(incidents.notify)
 for verb in (rerun.rerun, verbs.retry, verbs.ignore, verbs.complete, verbs.cancel, verbs.suspend, verbs.resume):
     app.command(verb.__name__)(verb)
+app.command("signal")(signals.signal)
 app.command("define")(code.define)
 app.command("check")(code.check)
 app.command("migrate")(database.migrate)

@@ -10,6 +10,7 @@ from flower.core.masks import mask
 from flower.core.model import Deed, Flow, Given, Incident, Json, Limit, LogLine, Page, Registered, Step, Task, Waiting, Workflow
 from flower.core.picture import Attempt
 from flower.core.revisions import shown_takes
+from flower.core.signals import Sent
 from flower.core.status import status_word
 from flower.core.steps import commands, failing_of
 
@@ -20,6 +21,11 @@ _NOTHING = Given(None, None)
 def registered(workflow: str, value: Registered) -> Json:
     """Return the answer to an order, in the ancestor's words."""
     return {"status": "succeeded", "taskId": workflow, "taskFlowId": value.flow_id} | ({"duplicate": True} if value.duplicate else {})
+
+
+def sent(value: Sent) -> Json:
+    """Return the answer to a signal."""
+    return {"signalId": value.signal_id, "name": value.name, "key": value.key} | ({"duplicate": True} if value.duplicate else {})
 
 
 def page(found: Page) -> Json:

@@ -17,6 +17,7 @@ from flower.web.api.flows import FlowsQuery, LogsQuery
 from flower.web.api.history import DifferenceQuery, HistoriesQuery, RevisionsQuery
 from flower.web.api.limits import SetLimit
 from flower.web.api.register import LONGEST_KEY, LONGEST_WORKFLOW, Registration
+from flower.web.api.signals import Sending
 from flower.web.api.verbs import HandedIn, Rerun, Said, Skipping, Urgency
 from flower.web.api.workflows import Written
 from flower.web.auth import OPEN
@@ -44,6 +45,7 @@ ANSWERS = {
     "/api/flows/{flowId}/priority": "Done",
     "/api/flows/{flowId}/tasks/{step}/ignore": "Ignored",
     **{f"/api/flows/{{flowId}}/tasks/{{step}}/{verb}": "DoneToTask" for verb in ("complete", "retry")},
+    "/api/signals/{name}": "Sent",
     "/api/incidents": "IncidentList",
     "/api/limits": "LimitList",
     "/api/limits/{name}": "Limit",
@@ -80,6 +82,7 @@ BODIES: dict[str, type[BaseModel]] = {
     "/api/flows/{flowId}/tasks/{step}/complete": HandedIn,
     "/api/flows/{flowId}/tasks/{step}/retry": Said,
     "/api/limits/{name}": SetLimit,
+    "/api/signals/{name}": Sending,
 }
 
 _PATH_WORDS = {
@@ -87,7 +90,7 @@ _PATH_WORDS = {
     "flowId": "the whole id of a flow",
     "step": "a task's seq, or its name",
     "workflow": "the workflow's id; slashes may stand as they are",
-    "name": "the name of a limit, or a pattern, as tenant:*; slashes may stand as they are",
+    "name": "the name of a limit or pattern (tenant:*), or of a signal; slashes may stand as they are",
 }
 
 

@@ -8,6 +8,7 @@ RETURNS TABLE (gate text, waits_for text) LANGUAGE sql STABLE AS $$
         WHEN parent IS NOT NULL THEN 'dependencies'
         WHEN run_after > clock_timestamp() THEN 'time'
         WHEN EXISTS (SELECT FROM ms_pause p WHERE p.task_id IN (workflow, flow)) THEN 'pause'
+        WHEN kr_gate.program = 'WaitForSignal' THEN 'signal'          -- its door is found in kr_begin_to_wait
         WHEN NOT EXISTS (SELECT FROM kr_worker w WHERE kr_gate.program = ANY (w.programs)) THEN 'program'
         WHEN limits <> '{}' AND (SELECT min(l) FROM unnest(limits) l) IS NOT NULL THEN 'limit'
         ELSE 'slot' END AS gate) g

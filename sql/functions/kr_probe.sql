@@ -1,5 +1,5 @@
 -- The standing question of an idle worker: is there anything to do, and is the bell heard? Sends *nonce* to the channel flower_probe and
--- answers whether a cycle would find work, how many seconds until the next time gate opens (NULL: none), and how many running rows
+-- answers whether a cycle would find work, how many seconds until the next time gate opens or wait for a signal is over (NULL: none), and how many running rows
 -- this worker has by the table. Heals what a lost race left: a task at the door of a pause or program that is open, or of a limit.
 CREATE OR REPLACE FUNCTION kr_probe(worker uuid, nonce text, OUT work boolean, OUT seconds double precision, OUT running integer)
 LANGUAGE plpgsql SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
@@ -22,10 +22,13 @@ BEGIN
         OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IS NULL)
         OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'time' AND t.run_after <= now_)
         OR EXISTS (SELECT FROM kr_turn k WHERE k.look_at <= now_)
+        OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'signal' AND t.waits_until <= now_)
         OR EXISTS (SELECT FROM unnest(mine) p (program) WHERE EXISTS (
             SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes < 2 AND t.program = p.program AND t.task_id NOT IN (SELECT q.task_id FROM ms_pause q) AND t.task_flow_id NOT IN (SELECT q.task_id FROM ms_pause q)))
         OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes >= 2);
-    seconds := (SELECT greatest(extract(epoch FROM t.run_after - now_), 0)::float8 FROM kr_task_stat t
-                WHERE t.exec_status = 0 AND t.gate = 'time' AND isfinite(t.run_after) ORDER BY t.run_after LIMIT 1);
+    seconds := (SELECT greatest(extract(epoch FROM d.due - now_), 0)::float8 FROM (SELECT least(
+            (SELECT t.run_after FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'time' AND isfinite(t.run_after) ORDER BY t.run_after LIMIT 1),
+            (SELECT t.waits_until FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'signal' AND t.waits_until IS NOT NULL ORDER BY t.waits_until LIMIT 1)
+        ) AS due) d WHERE d.due IS NOT NULL);
     running := (SELECT count(*) FROM kr_task_stat t WHERE t.exec_status = 1 AND t.worker_id = worker);
 END $$;

@@ -55,7 +55,10 @@ CREATE OR REPLACE VIEW flower_why AS
             SELECT 3, jsonb_build_object('gate', 'pause', 'of', CASE z.task_id WHEN t.task_id THEN 'workflow' ELSE 'flow' END, 'name', z.task_id, 'reason', z.reason, 'since', z.paused_ts)
                 FROM ms_pause z WHERE z.task_id IN (t.task_id, t.task_flow_id)
             UNION ALL
-            SELECT 4, jsonb_build_object('gate', 'program', 'program', t.program) WHERE NOT EXISTS (SELECT FROM kr_worker w WHERE t.program = ANY (w.programs))
+            SELECT 0, jsonb_build_object('gate', 'signal', 'signal', split_part(t.waits_for, E'\n', 1), 'key', substr(t.waits_for, strpos(t.waits_for, E'\n') + 1),
+                'since', t.waits_since, 'until', t.waits_until) WHERE t.gate = 'signal'
+            UNION ALL
+            SELECT 4, jsonb_build_object('gate', 'program', 'program', t.program) WHERE t.program IS DISTINCT FROM 'WaitForSignal' AND NOT EXISTS (SELECT FROM kr_worker w WHERE t.program = ANY (w.programs))
             UNION ALL
             SELECT 5, jsonb_build_object('gate', 'limit', 'limit', l.name, 'slots', l.slots, 'holders', l.holders) || jsonb_strip_nulls(jsonb_build_object('until', l.until))
                 FROM kr_full_limits(t.limits) l WHERE t.gate IS DISTINCT FROM 'slot'

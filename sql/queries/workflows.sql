@@ -1,6 +1,6 @@
 -- The steps of one workflow ($1), or of all (NULL), in order, each with what its workflow says as a whole.
 SELECT w.workflow, s.seq, s.program, s.priority, s."dependsOn" AS depends_on, s.limits, s.place, nullif(jsonb_strip_nulls(kr_step_options(s.attempts, s.backoff, s."retryOn", s."giveUpOn", s.timeout, s."onLost")), '{}')::text AS options, s.parameters::text AS parameters, s.name,
-    EXISTS (SELECT FROM kr_worker k WHERE s.program = ANY (k.programs)) AS known, m.revision, m.takes::text AS takes, m.result::text AS result, m.timeout AS flow_timeout
+    s.program = 'WaitForSignal' OR EXISTS (SELECT FROM kr_worker k WHERE s.program = ANY (k.programs)) AS known, m.revision, m.takes::text AS takes, m.result::text AS result, m.timeout AS flow_timeout
 FROM (SELECT DISTINCT d.task_id::text AS workflow FROM ms_task_definition d WHERE $1::text IS NULL OR d.task_id = $1) w
     CROSS JOIN LATERAL jsonb_to_recordset(kr_listed_steps(w.workflow))
         s (seq numeric, name text, program text, priority numeric, "dependsOn" numeric[], limits text[], place text, parameters jsonb,

@@ -11,7 +11,7 @@ from flower.database.pool import Connection
 
 Key: TypeAlias = tuple[str, Decimal]
 
-FIELDS = "task_flow_id, task_exec_seq, exec_status, task_id, program, limits, run_after, gate, waits_seq, waits_for, crashes, outcome"
+FIELDS = "task_flow_id, task_exec_seq, exec_status, task_id, program, limits, run_after, gate, waits_seq, waits_for, crashes, outcome, waits_since"
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Picture:
     paused: frozenset[str]
     programs: frozenset[str]
     slots: dict[str, int]
+    signals: frozenset[str]
     inside: dict[str, int] = field(default_factory=dict)
 
     def open_parents(self, key: Key) -> set[Decimal]:
@@ -48,6 +49,10 @@ class Picture:
             right = {("time", None, None)}
         elif {task["task_id"], key[0]} & self.paused:
             right = {("pause", None, name) for name in {task["task_id"], key[0]} & self.paused}
+            if task["program"] == "WaitForSignal" and task["waits_since"] is not None:  # it had begun to wait before
+                right.add(("signal", None, "s\n"))
+        elif task["program"] == "WaitForSignal":
+            right = {("signal", None, "s\n")}
         elif task["program"] not in self.programs:
             right = {("program", None, task["program"])}
         else:
@@ -65,12 +70,13 @@ async def picture(connection: Connection) -> Picture:
         paused = frozenset(row[0] for row in await connection.fetch("SELECT task_id FROM ms_pause"))
         programs = frozenset(program for row in await connection.fetch("SELECT programs FROM kr_worker") for program in row[0])
         slots = {row[0]: int(row[1]) for row in await connection.fetch("SELECT name, slots FROM ms_limit")}
+        signals = frozenset(row[0] for row in await connection.fetch("SELECT door FROM kr_signal WHERE stage <> 'taken'"))
     inside: dict[str, int] = {}
     for task in tasks.values():
         if task["exec_status"] == 1 or (task["exec_status"] == 0 and task["gate"] == "slot"):
             for limit in set(task["limits"] or ()):
                 inside[limit] = inside.get(limit, 0) + 1
-    return Picture(tasks, parents, paused, programs, slots, inside)
+    return Picture(tasks, parents, paused, programs, slots, signals, inside)
 
 
 def faults(now: Picture, excused: frozenset[str] = frozenset()) -> list[str]:
@@ -79,6 +85,11 @@ def faults(now: Picture, excused: frozenset[str] = frozenset()) -> list[str]:
     found = [fault for key in waiting if (fault := now.wrong_gate(key))]
     found += [f"{now.inside[limit]} are inside {limit}, it has {slots} slots" for limit, slots in now.slots.items()
               if now.inside.get(limit, 0) > slots and limit not in excused]  # fmt: skip
+    found += [
+        f"{key} waits for a signal that is there"
+        for key in waiting
+        if now.tasks[key]["gate"] == "signal" and now.tasks[key]["waits_for"] in now.signals
+    ]
     return found + [f"{key} waits in a circle" for key in circles(now, waiting)]
 
 

@@ -11,6 +11,7 @@ from flower.database.store.limits import Limits
 from flower.database.store.logs import Logs
 from flower.database.store.overview import Overview
 from flower.database.store.pictures import Pictures
+from flower.database.store.signals import Signals
 from flower.database.store.tasks import Tasks
 from flower.database.store.verbs import Verbs
 from flower.database.store.workers import Workers
@@ -30,6 +31,7 @@ class Store:
         self.limits = Limits(pool)
         self.logs = Logs(pool)
         self.pictures = Pictures(pool)
+        self.signals = Signals(pool)
         self.tasks = Tasks(pool)
         self.overview = Overview(pool)
         self.verbs = Verbs(pool)
