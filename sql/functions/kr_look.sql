@@ -10,7 +10,8 @@ DECLARE
     taken kr_recount[];
     found_ integer;
 BEGIN
-    IF NOT (EXISTS (SELECT FROM kr_recount r WHERE r.kind <> 'signal') OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IS NULL)
+    -- by the key: as EXISTS, all pages are read where many rows were
+    IF NOT ((SELECT r.id FROM kr_recount r WHERE r.kind <> 'signal' ORDER BY r.id LIMIT 1) IS NOT NULL OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IS NULL)
             OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'time' AND t.run_after <= now_)
             OR EXISTS (SELECT FROM kr_turn k WHERE k.look_at <= now_)) THEN
         RETURN;

@@ -16,7 +16,7 @@ DECLARE
     estatuses numeric[] := '{}';
     o        record;
 BEGIN
-    IF look AND EXISTS (SELECT FROM kr_recount r WHERE r.kind = 'signal') THEN
+    IF look AND (SELECT r.id FROM kr_recount r WHERE r.kind = 'signal' ORDER BY r.id LIMIT 1) IS NOT NULL THEN
         WITH rung AS (
             DELETE FROM kr_recount WHERE ctid = ANY (ARRAY(SELECT r.ctid FROM kr_recount r WHERE r.kind = 'signal' ORDER BY r.id LIMIT most FOR UPDATE SKIP LOCKED))
             RETURNING name)
