@@ -236,31 +236,37 @@ async def test_a_kept_signal_that_a_session_holds_is_taken_when_it_is_let_go(eng
     assert await result(connection, "f") == "first"
 
 
-async def test_a_step_that_comes_while_another_engine_finds_nobody_for_the_signal_gets_it_all_the_same(
-    engine: Engine, pool: Pool, connection: Connection, database_url: str
+# One turn that looks, as an engine sends it: $1 is the worker.
+CYCLE = "SELECT * FROM kr_cycle($1, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', 0, true, false, NULL, NULL, NULL, NULL)"
+
+
+async def test_a_signal_for_which_an_engine_finds_nobody_while_another_brings_a_step_to_its_door_reaches_that_step(
+    engine: Engine, connection: Connection, other: Connection
 ) -> None:
-    """The one race that there is: neither of the two transactions sees what the other writes."""
     await wait(connection, "f")
-    await send(connection, payload="found")
-    values: tuple[object, ...] = (engine.worker_id, *([] for _ in range(8)), 0)
-    cycle = "SELECT * FROM kr_cycle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, true, false, NULL, NULL, NULL, NULL)"
-    async with pool.acquire() as one, pool.acquire() as two:
-        looks, comes = one.transaction(), two.transaction()
-        await connection.execute(
-            "UPDATE kr_task_stat SET gate = 'signal', claim_id = gen_random_uuid(); DELETE FROM kr_recount WHERE kind <> 'signal'"
-        )
-        await looks.start()
-        await one.execute(cycle, *values)  # nobody waits at the door yet: the signal is kept
-        await connection.execute("INSERT INTO kr_recount (kind, task_flow_id, task_exec_seq) VALUES ('task', 'f', 1)")
-        await comes.start()
-        await two.execute(cycle, *values)  # the signal is new for all that it sees, and locked
-        await comes.commit()
-        await looks.commit()
+    async with other.transaction():
+        await other.execute(CYCLE, engine.worker_id)  # it comes to the door, and no signal is there
+        await send(connection, payload="found")
+        await engine.look()  # nobody is at the door
+        assert await connection.fetchval("SELECT stage FROM kr_signal") == "kept"
 
     await engine.look()
 
     assert await result(connection, "f") == "found"
     assert await kept(connection) == []
+
+
+async def test_a_step_that_comes_while_an_engine_looks_at_the_signal_reaches_it(engine: Engine, connection: Connection, other: Connection) -> None:
+    await send(connection, payload="found")
+    async with other.transaction():
+        await other.execute(CYCLE, engine.worker_id)  # nobody is at the door: the signal is to be kept
+        await wait(connection, "f")
+        await engine.look()
+        assert await statuses(connection, "f") == {1: 0}
+
+    await engine.look()
+
+    assert await result(connection, "f") == "found"
 
 
 async def test_many_engines_and_senders_at_once_lose_no_signal_and_take_none_twice(pool: Pool, connection: Connection) -> None:

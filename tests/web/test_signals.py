@@ -69,7 +69,7 @@ async def test_the_same_idempotency_key_is_the_same_signal_in_the_header_too(ser
         ("a%00b", {}, 422, "NUL"),
         ("", {}, 404, ""),
         ("go", {"key": "é" * 257}, 422, "key: has 514 bytes, the limit is 512"),
-        ("go", {"key": [1]}, 422, "key"),
+        ("go", {"key": [1]}, 422, "key: a text or a number is wanted, not [1]"),
         ("go", {"kye": "a"}, 422, "did you mean key?"),
         ("go", {"idempotencyKey": ""}, 422, "idempotencyKey"),
         ("go", {"idempotencyKey": "é" * 257}, 422, "idempotencyKey"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, StrictStr
 from pydantic.alias_generators import to_camel
 
 from flower.core import shapes
@@ -25,8 +25,10 @@ class Sending(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
 
-    key: StrictStr | StrictInt | StrictFloat | StrictBool | None = Field(
-        default=None, description="a text or number of at most 512 bytes; none is the empty text"
+    key: Any = Field(
+        default=None,
+        description="a text or number of at most 512 bytes; none is the empty text",
+        json_schema_extra={"type": ["string", "number", "boolean", "null"]},
     )
     payload: Any = Field(default=None, description="the result of the steps that wait for it, any JSON")
     idempotency_key: StrictStr | None = Field(default=None, min_length=1, description="the same for the same name and key is the same signal")
