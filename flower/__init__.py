@@ -11,6 +11,23 @@ from __future__ import annotations
 
 from flower.core.errors import FlowFailed
 from flower.core.schedule import Cron, Every
-from flower.sdk import Backoff, Flow, Retry, Skip, Suspend, context, start, start_sync, task, workflow
+from flower.sdk import Backoff, Flow, Retry, Skip, Suspend, context, signal, signal_sync, start, start_sync, task, wait_for, workflow
 
-__all__ = ["Backoff", "Cron", "Every", "Flow", "FlowFailed", "Retry", "Skip", "Suspend", "context", "start", "start_sync", "task", "workflow"]
+__all__ = [
+    "Backoff",
+    "Cron",
+    "Every",
+    "Flow",
+    "FlowFailed",
+    "Retry",
+    "Skip",
+    "Suspend",
+    "context",
+    "signal",
+    "signal_sync",
+    "start",
+    "start_sync",
+    "task",
+    "wait_for",
+    "workflow",
+]

@@ -1,17 +1,18 @@
-"""Starts flows from Python code and waits for them: over connections of its own, or over the caller's, in the caller's transaction."""
+"""Starts flows from Python code, waits for them, and sends signals: over connections of its own, or, in the caller's transaction, over his."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+from flower import lent
 from flower.core.errors import ConfigurationError, FlowFailed, UnknownFlow
 from flower.core.model import Flow, Json, Order, Registered
 from flower.core.settings import read_settings
+from flower.core.signals import Signal
 from flower.core.status import Status
 from flower.core.steps import stopped
 from flower.database.listener import Listener
@@ -86,14 +87,28 @@ class Client:
     async def start(self, order: Order, connection: Any) -> Registered:
         """See `flower.sdk.flow.Starter`."""
         if connection is not None:
-            return Registered(await _within(connection, order, self._schema()))
+            return Registered(await lent.within(connection, self._schema(), lent.registration(order)))
         return await (await self._session()).store.flows.register(order)
 
     def start_sync(self, order: Order, connection: Any) -> Registered:
         """See `flower.sdk.flow.Starter`."""
         if connection is not None:
-            return Registered(_within_sync(connection, order, self._schema()))
+            return Registered(lent.within_sync(connection, self._schema(), lent.registration(order)))
         return _run(self.start(order, None))
+
+    async def signal(self, signal: Signal, connection: Any) -> None:
+        """See `flower.sdk.flow.Starter`."""
+        if connection is not None:
+            await lent.within(connection, self._schema(), lent.sending(signal))
+        else:
+            await (await self._session()).store.signals.send(signal)
+
+    def signal_sync(self, signal: Signal, connection: Any) -> None:
+        """See `flower.sdk.flow.Starter`."""
+        if connection is not None:
+            lent.within_sync(connection, self._schema(), lent.sending(signal))
+        else:
+            _run(self.signal(signal, None))
 
     async def result(self, flow_id: str, timeout: float | None) -> Json:  # noqa: ASYNC109 - as product.md promises
         """See `flower.sdk.flow.Starter`."""
@@ -187,53 +202,3 @@ async def _result_of(store: Store, flow: Flow) -> Json:
     if flow.status is Status.FINISH:
         return (await store.flows.given(flow.flow_id)).result
     raise FlowFailed(flow.flow_id, flow.workflow, stopped(await store.flows.tasks(flow.flow_id)))
-
-
-# The caller's own connection. Texts, and casts in SQL: whatever codec for jsonb the caller has set, it is not met.
-
-
-def _statement(schema: str, *marks: str) -> str:
-    workflow, parameters, options = marks
-    return f'SELECT "{schema}".flower_register({workflow}, CAST({parameters} AS jsonb), CAST({options} AS jsonb))'
-
-
-async def _within(connection: Any, order: Order, schema: str) -> str:
-    kind, values = _kind(connection), (order.workflow, json.dumps(order.parameters), json.dumps(order.options))
-    if kind == "asyncpg":
-        return str(await connection.fetchval(_statement(schema, "$1", "$2::text", "$3::text"), *values))
-    if kind == "psycopg":
-        cursor = await connection.execute(_statement(schema, "%s", "%s", "%s"), values)
-        return str(next(iter(_values(await cursor.fetchone()))))
-    if kind == "sqlalchemy":
-        return str((await connection.execute(*_for_sqlalchemy(schema, values))).scalar_one())
-    raise _unknown(connection)
-
-
-def _within_sync(connection: Any, order: Order, schema: str) -> str:
-    kind, values = _kind(connection), (order.workflow, json.dumps(order.parameters), json.dumps(order.options))
-    if kind == "psycopg":
-        return str(next(iter(_values(connection.execute(_statement(schema, "%s", "%s", "%s"), values).fetchone()))))
-    if kind == "sqlalchemy":
-        return str(connection.execute(*_for_sqlalchemy(schema, values)).scalar_one())
-    raise _unknown(connection)
-
-
-def _for_sqlalchemy(schema: str, values: tuple[str, str, str]) -> tuple[Any, dict[str, str]]:
-    from sqlalchemy import text
-
-    return text(_statement(schema, ":workflow", ":parameters", ":options")), dict(zip(("workflow", "parameters", "options"), values, strict=True))
-
-
-def _values(row: Any) -> Any:
-    return row.values() if isinstance(row, Mapping) else row
-
-
-def _kind(connection: Any) -> str:
-    modules = (base.__module__.partition(".")[0] for base in type(connection).__mro__)
-    return next((module for module in modules if module in {"asyncpg", "psycopg", "sqlalchemy"}), "")
-
-
-def _unknown(connection: Any) -> TypeError:
-    return TypeError(
-        f"connection= takes a connection of asyncpg, psycopg 3 or SQLAlchemy, not a {type(connection).__name__} (synchronous ones with _sync)"
-    )

@@ -57,6 +57,20 @@ MUTANTS = {
         "",
         ("tests/sql/test_verbs.py", "tests/faults/test_verbs.py"),
     ),
+    "door": Mutant(
+        "that whoever comes to wait for a signal rings its door",
+        "sql/functions/kr_signals.sql",
+        "        SELECT DISTINCT 'signal', t.waits_for FROM unnest(flows, seqs) k (f, s)",
+        "        SELECT DISTINCT 'signal', t.waits_for FROM unnest('{}'::text[], '{}'::numeric[]) k (f, s)",
+        ("tests/sql/test_signals.py",),
+    ),
+    "signal": Mutant(
+        "that a kept signal goes to one step only",
+        "sql/functions/kr_signals.sql",
+        "CASE signal.stage WHEN 'kept' THEN 1 ELSE most END",
+        "most",
+        ("tests/sql/test_signals.py",),
+    ),
     "recount": Mutant(
         "the recount of those whose parent could not be locked",
         "sql/functions/kr_settle.sql",

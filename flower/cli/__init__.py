@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from flower.cli import code, database, doctor, incidents, limits, logs, look, pauses, repro, rerun, schedules, serve, show, start, verbs
+from flower.cli import code, database, doctor, incidents, limits, logs, look, pauses, repro, rerun, schedules, serve, show, signals, start, verbs
 from flower.cli import run as run_
 from flower.core.errors import ConfigurationError, FlowerError
 from flower.core.strict import is_clean
@@ -71,6 +71,7 @@ app.command("priority", context_settings={"ignore_unknown_options": True})(verbs
 for pausing in (pauses.pause, pauses.unpause, pauses.pauses):
     app.command(pausing.__name__)(pausing)
 app.add_typer(schedules.app, name="schedule")
+app.command("signal")(signals.signal)
 app.command("define")(code.define)
 app.command("check")(code.check)
 app.command("migrate")(database.migrate)

@@ -183,8 +183,8 @@ class KeyReused(UsageError):
 
     status = 409
 
-    def __init__(self, key: str) -> None:
-        super().__init__(f"the idempotency key {key!r} was used before with other parameters or options; use a new key for a new order")
+    def __init__(self, key: str, other: str = "other parameters or options") -> None:
+        super().__init__(f"the idempotency key {key!r} was used before with {other}; use a new key for a new order")
         self.key = key
 
 

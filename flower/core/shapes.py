@@ -13,6 +13,7 @@ from flower.core.pauses import Pause, Paused, Unpaused
 from flower.core.picture import Attempt
 from flower.core.revisions import shown_takes
 from flower.core.schedule import Schedule
+from flower.core.signals import Sent
 from flower.core.status import status_word
 from flower.core.steps import commands, failing_of
 
@@ -33,6 +34,11 @@ def registered_list(orders: Sequence[Order], values: Sequence[Registered]) -> Js
 def _registered(workflow: str, value: Registered) -> dict[str, Json]:
     said = {"duplicate": value.duplicate or None, "skipped": value.skipped or None, "note": value.note}
     return {"taskId": workflow, "taskFlowId": value.flow_id} | {name: word for name, word in said.items() if word is not None}
+
+
+def sent(value: Sent) -> Json:
+    """Return the answer to a signal."""
+    return {"signalId": value.signal_id, "name": value.name, "key": value.key} | ({"duplicate": True} if value.duplicate else {})
 
 
 def page(found: Page) -> Json:

@@ -45,6 +45,7 @@ class Gate(StrEnum):
     DEPENDENCIES = "dependencies"
     TIME = "time"
     PAUSE = "pause"
+    SIGNAL = "signal"
     PROGRAM = "program"
     LIMIT = "limit"
     SLOT = "slot"

@@ -56,6 +56,8 @@ def _sentence(fact: Json, task: Standing, workers: int, programs: Sequence[str])
             return f"waits until {fact['until']}{again}"
         case Gate.PAUSE:
             return sentence(fact["of"], fact["name"], fact["reason"], fact["by"], fact["since"], fact["until"])
+        case Gate.SIGNAL:
+            return _signal(fact)
         case Gate.PROGRAM:
             return _program(task.program, workers, programs)
         case Gate.LIMIT:
@@ -72,6 +74,12 @@ def _dependency(fact: Json) -> str:
     if fact["status"] == Status.RUNNING.word:
         return f"waits for {parent}, which is running since {fact['since']}"
     return f"waits for {parent}, which is in status {fact['status']}"
+
+
+def _signal(fact: Json) -> str:
+    key = f" with key {fact['key']!r}" if fact["key"] else ""
+    until = f", until {fact['until']}" if fact["until"] else ""
+    return f"waits for the signal {fact['signal']!r}{key} since {fact['since']}{until}"
 
 
 def _program(program: str | None, workers: int, programs: Sequence[str]) -> str:

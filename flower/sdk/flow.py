@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, cast
 
 from flower.core.model import Json, Order, Registered
+from flower.core.signals import Signal
 from flower.sdk.trace import plain_json
 
 R = TypeVar("R")
@@ -18,7 +19,7 @@ Policy: TypeAlias = Literal["skip", "queue"]
 
 
 class Starter(Protocol):
-    """Starts flows and waits for them. *connection*: the caller's own, whose transaction the start becomes part of."""
+    """Starts flows, waits for them, and sends signals. *connection*: the caller's own, whose transaction it becomes part of."""
 
     async def start(self, order: Order, connection: Any) -> Registered:
         """Start a flow and return what became of it; with *connection*, only its id."""
@@ -27,6 +28,12 @@ class Starter(Protocol):
     def start_sync(self, order: Order, connection: Any) -> Registered:
         """Do the same where no event loop runs."""
         ...
+
+    async def signal(self, signal: Signal, connection: Any) -> None:
+        """Send a signal."""
+
+    def signal_sync(self, signal: Signal, connection: Any) -> None:
+        """Do the same where no event loop runs."""
 
     async def result(self, flow_id: str, timeout: float | None) -> Json:  # noqa: ASYNC109 - as product.md promises
         """Wait for the end of a flow and return what it resulted in."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from flower.core.errors import ModuleProblem
 from flower.core.model import Program
+from flower.core.signals import WAIT_FOR_SIGNAL
 
 if TYPE_CHECKING:
     from flower.sdk.task import Task
@@ -33,8 +34,10 @@ class Registry:
     def add(self, task: Task[..., Any, Any]) -> None:
         """Take in *task*. The same one again (a module that is imported twice, or reloaded) replaces the earlier.
 
-        Raises ModuleProblem, naming both places, if another task has its name.
+        Raises ModuleProblem, naming both places, if another task has its name, or if it is the engine's own.
         """
+        if task.name == WAIT_FOR_SIGNAL:
+            raise ModuleProblem(f'{task.place}: {WAIT_FOR_SIGNAL} is the program of flower.wait_for; give the task another name: @task(name="…")')
         _add(self._tasks, task, "task")
 
     def add_workflow(self, workflow: Workflow[..., Any]) -> None:

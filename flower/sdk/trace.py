@@ -46,8 +46,10 @@ class Trace:
         finally:
             _CURRENT.reset(token)
 
-    def add(self, task: Task[..., Any, Any], args: Sequence[object], kwargs: Mapping[str, object], options: StepOptions) -> Handle:
-        """Make a step of the call of *task* and return what stands for its result. Raises TraceError."""
+    def add(
+        self, task: Task[..., Any, Any], args: Sequence[object], kwargs: Mapping[str, object], options: StepOptions, *, called: str | None = None
+    ) -> Handle:
+        """Make a step of the call of *task*, called like that or *called*, and return what stands for its result. Raises TraceError."""
         where = place()
         parameters = {name: self._argument(task, name, value, where) for name, value in _bound(task, args, kwargs, where).items()}
         try:
@@ -56,7 +58,7 @@ class Trace:
             raise refusal(where, f"the parameters of {task.name} cannot be stored: {error}") from None
         parents = [reference.name for reference in references(parameters) if reference.kind == "task"]
         parents += [self._step_of(handle, where) for handle in options.after]
-        name = self._free_name(task.name) if options.name is None else self._own_name(options.name, where)
+        name = self._free_name(called or task.name) if options.name is None else self._own_name(options.name, where)
         seq = Decimal(len(self.steps) + 1)
         depends_on = tuple(sorted({self._seqs[parent] for parent in parents}))
         self.steps.append(DefinedStep(seq, name, task.name, depends_on, parameters, where, limits=task.limits))

@@ -11,7 +11,7 @@ from flower.core.errors import ConfigurationError
 from flower.core.model import Readiness
 from flower.database.store import Store
 from flower.web import health, keys, openapi, rendering, static_files
-from flower.web.api import events, flows, history, incidents, limits, overview, pauses, register, schedules, verbs, workflows
+from flower.web.api import events, flows, history, incidents, limits, overview, pauses, register, schedules, signals, verbs, workflows
 from flower.web.auth import Session, guard
 from flower.web.connections import attended
 from flower.web.pages import ask, many, sign_in
@@ -27,7 +27,7 @@ from flower.web.watchers import Watchers
 
 _PLANS_AT_ONCE = 1
 
-_INTERFACE = (register, flows, verbs, pauses, incidents, limits, schedules, workflows, history, overview, events, health, openapi)
+_INTERFACE = (register, flows, verbs, signals, pauses, incidents, limits, schedules, workflows, history, overview, events, health, openapi)
 _PAGES = (static_files, sign_in, overview_page, many, ask, flows_page, flow_page, workflows_page, workers_page)
 
 

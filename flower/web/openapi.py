@@ -19,6 +19,7 @@ from flower.web.api.limits import SetLimit
 from flower.web.api.pauses import PausesQuery, Pausing, Unpausing
 from flower.web.api.register import LONGEST_KEY, LONGEST_WORKFLOW, MOST_ORDERS, ListedOrder, Registration
 from flower.web.api.schedules import Backfill, Firing, Scheduled, SchedulesQuery
+from flower.web.api.signals import Sending
 from flower.web.api.verbs import HandedIn, Rerun, Said, Skipping, Urgency
 from flower.web.api.workflows import Written
 from flower.web.auth import OPEN
@@ -46,6 +47,7 @@ ANSWERS = {
     "/api/flows/{flowId}/priority": "Done",
     "/api/flows/{flowId}/tasks/{step}/ignore": "Ignored",
     **{f"/api/flows/{{flowId}}/tasks/{{step}}/{verb}": "DoneToTask" for verb in ("complete", "retry")},
+    "/api/signals/{name}": "Sent",
     "/api/incidents": "IncidentList",
     "/api/limits": "LimitList",
     "/api/limits/{name}": "Limit",
@@ -98,6 +100,7 @@ BODIES: dict[str, type[BaseModel]] = {
     "/api/schedules/{name}/backfill": Backfill,
     "/api/pause": Pausing,
     "/api/unpause": Unpausing,
+    "/api/signals/{name}": Sending,
 }
 
 _PATH_WORDS = {
@@ -105,7 +108,7 @@ _PATH_WORDS = {
     "flowId": "the whole id of a flow",
     "step": "a task's seq, or its name",
     "workflow": "the workflow's id; slashes may stand as they are",
-    "name": "the name of a limit (or a pattern, as tenant:*), where slashes may stand as they are; or of a schedule, where they are written %2F",
+    "name": "the name of a limit (or a pattern, as tenant:*) or of a signal, where slashes may stand as they are; or of a schedule, where they are written %2F",
 }
 
 

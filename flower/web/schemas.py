@@ -192,6 +192,9 @@ SCHEMAS: dict[str, Json] = {
         running=_NAMES | {"description": "what runs at this moment, and is taken away"},
         dryRun=_IF_PLANNED,
     ),
+    "Sent": _with_some(
+        _object(signalId=_WHOLE, name=TEXT, key=TEXT), duplicate={"const": True, "description": "sent before, with this idempotency key"}
+    ),
     "Incident": _object(
         id=TEXT,
         program=_TEXT_OR_NULL,

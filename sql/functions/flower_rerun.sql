@@ -80,7 +80,7 @@ BEGIN
     UPDATE kr_task_stat t SET exec_status = 0 WHERE t.task_flow_id = flow AND t.task_exec_seq = ANY (again) AND t.exec_status <> 0;
     -- those that wait at a slot already wait for their parents again: nobody has looked; they leave room in their limits
     WITH moved AS (
-        UPDATE kr_task_stat t SET gate = NULL, waits_seq = NULL, waits_for = NULL
+        UPDATE kr_task_stat t SET gate = NULL, waits_seq = NULL, waits_for = NULL, waits_since = NULL
         WHERE t.task_flow_id = flow AND t.task_exec_seq = ANY (again) AND t.exec_status = 0 AND t.gate <> 'dependencies' RETURNING t.limits)
     INSERT INTO kr_recount (kind, name) SELECT DISTINCT 'limit', l FROM moved m CROSS JOIN unnest(m.limits) l;
     PERFORM pg_notify('flower', '');

@@ -258,7 +258,8 @@ BEGIN
         SELECT coalesce(array_agg(c.task_exec_seq) FILTER (WHERE c.lacks), '{}') AS lack, coalesce(array_agg(c.task_exec_seq) FILTER (WHERE NOT c.lacks), '{}') AS free INTO next_ FROM (
             SELECT t.task_exec_seq, EXISTS (
                     SELECT FROM jsonb_to_recordset(t.inputs) i (at jsonb, seq numeric) JOIN kr_program p ON p.program = t.program
-                    WHERE i.seq = ANY (gone) AND jsonb_array_length(i.at) = 1 AND i.at ->> 0 = ANY (p.requires) AND kr_misfit(p.accepts -> (i.at ->> 0), 'null', '') IS NOT NULL) AS lacks
+                    WHERE i.seq = ANY (gone) AND jsonb_array_length(i.at) = 1 AND ((i.at ->> 0 = ANY (p.requires) AND kr_misfit(p.accepts -> (i.at ->> 0), 'null', '') IS NOT NULL)
+                        OR (p.program = 'WaitForSignal' AND i.at ->> 0 IN ('name', 'key')))) AS lacks
             FROM (SELECT DISTINCT e.task_exec_seq FROM unnest(last_) l JOIN kr_task_edge e ON e.task_flow_id || '' = flow AND e.parent_seq + 0 = l) k
                 JOIN kr_task_stat t ON t.task_flow_id = flow AND t.task_exec_seq = k.task_exec_seq
             WHERE t.exec_status = 0 AND NOT EXISTS (      -- a scalar subquery: as a join, without statistics, all edges are read for each task

@@ -4,7 +4,7 @@
 -- each row is written in a subtransaction of its own: an outcome that cannot be stored is recorded with a constant text, and what cannot be
 -- written at all stays for the next call, alone. at_…: where the last claim ended, NULL from the start.
 -- Answers rows of one shape, by kind: claimed; refused (the claim was gone); not written (locked: send again); unstorable (the culprit);
--- sleep (seconds until the next time gate opens or pause ends, or until something locked must be tried again; and, as the key of a task, from where the
+-- sleep (seconds until the next time gate opens, a pause ends or the wait for a signal is over, or until something locked must be tried again; and, as the key of a task, from where the
 -- next claim must look if this one had no slots: what came to a slot meanwhile may stand before the last position).
 CREATE OR REPLACE FUNCTION kr_cycle(worker uuid, flows text[], seqs numeric[], claims uuid[], statuses numeric[], outcomes text[], payloads text[],
     delays double precision[], unharmed boolean[], slots integer, look_round boolean, careful boolean,
@@ -22,6 +22,10 @@ DECLARE
     tflows  text[];
     tseqs   numeric[];
     tedges  boolean[];
+    touched text[] := '{}';      -- flows of which something was looked at
+    sflows  text[];              -- what came to the gate signal
+    sseqs   numeric[];
+    look_signals boolean := look_round;
     names   text[] := '{}';
     rung    text[] := '{}';      -- limits on flows where somebody may come in
     checked text[] := '{}';      -- those that are to be looked at closely
@@ -97,25 +101,37 @@ BEGIN
             END IF;
         END LOOP;
     END IF;
-    -- 4 settle and admit; the claim goes back as far as the oldest task that came to a slot
-    IF cardinality(tflows) > 0 THEN
-        FOR o IN SELECT * FROM kr_settle(tflows, tseqs, tedges, careful) LOOP
-            busy := busy || o.flow;
-            IF o.gate = 'limit' THEN
-                names := names || ARRAY(SELECT unnest(o.limits));
-                fflows := fflows || o.flow;
-                fseqs := fseqs || o.seq;
-            ELSE
-                ready := ready + 1;
-                IF (o.run_order, o.rank, o.seq, o.flow) < (at_order, at_rank, at_seq, at_flow) THEN
-                    at_order := o.run_order; at_rank := o.rank; at_seq := o.seq; at_flow := o.flow;
+    -- 4 settle and admit; the claim goes back as far as the oldest task that came to a slot. Signals end tasks, which others wait for: once more, then
+    LOOP
+        sflows := '{}';
+        sseqs := '{}';
+        IF cardinality(tflows) > 0 THEN
+            touched := touched || tflows;
+            FOR o IN SELECT * FROM kr_settle(tflows, tseqs, tedges, careful) LOOP
+                busy := busy || o.flow;
+                IF o.gate = 'limit' THEN
+                    names := names || ARRAY(SELECT unnest(o.limits));
+                    fflows := fflows || o.flow;
+                    fseqs := fseqs || o.seq;
+                ELSIF o.gate = 'signal' THEN
+                    sflows := sflows || o.flow;
+                    sseqs := sseqs || o.seq;
+                ELSE
+                    ready := ready + 1;
+                    IF (o.run_order, o.rank, o.seq, o.flow) < (at_order, at_rank, at_seq, at_flow) THEN
+                        at_order := o.run_order; at_rank := o.rank; at_seq := o.seq; at_flow := o.flow;
+                    END IF;
                 END IF;
-            END IF;
-        END LOOP;
-    END IF;
+            END LOOP;
+        END IF;
+        EXIT WHEN NOT look_signals AND sflows = '{}';
+        SELECT array_agg(r.flow), array_agg(r.seq), array_agg(false) INTO tflows, tseqs, tedges FROM kr_signals(sflows, sseqs, look_signals, careful) r;
+        EXIT WHEN tflows IS NULL;
+        look_signals := false;
+    END LOOP;
     -- flows first: whoever is let in may find a limit of its own
     IF EXISTS (SELECT FROM kr_flow_inside) THEN
-        quiet := ARRAY(SELECT unnest(wflows || tflows) EXCEPT SELECT unnest(busy));
+        quiet := ARRAY(SELECT unnest(wflows || touched) EXCEPT SELECT unnest(busy));
     END IF;
     IF quiet || fflows || rung || checked <> '{}' THEN
         FOR o IN SELECT * FROM kr_admit_flows(rung, checked, quiet, fflows, fseqs, careful) LOOP
@@ -163,6 +179,7 @@ BEGIN
             -- one that is due and still there is locked, or one of very many
             ELSE least((SELECT CASE WHEN n.at <= clock_timestamp() THEN 0.05 ELSE extract(epoch FROM n.at - clock_timestamp()) END::float8 FROM (SELECT least(
                     (SELECT t.run_after FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'time' AND isfinite(t.run_after) ORDER BY t.run_after LIMIT 1),
+                    (SELECT t.waits_until FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'signal' AND t.waits_until IS NOT NULL ORDER BY t.waits_until LIMIT 1),
                     (SELECT p.until_ts FROM ms_pause p WHERE isfinite(p.until_ts) ORDER BY p.until_ts LIMIT 1)) AS at) n),
                 -- the next start by a rate
                 (SELECT greatest(extract(epoch FROM k.look_at - clock_timestamp())::float8, 0.01) FROM kr_turn k WHERE k.look_at IS NOT NULL ORDER BY k.look_at LIMIT 1)) END, NULL::text[], NULL::integer;

@@ -1,7 +1,7 @@
 -- What the engine must look at: tasks that a hand changed or nobody has seen, tasks whose time has come, tasks at a door that opened or
 -- closed; and the children of all those. Answers tasks (flow, seq, edges_changed) and the names of limits (limit_name; edges_changed: of one on
 -- flows, which is to be looked at closely), each up to *most* per reason, and takes them out of kr_recount; where locked rows would stand before others for ever, they are passed over. Makes the row
--- of a flow that was written by hand, and removes that of a deleted one.
+-- of a flow that was written by hand, and removes that of a deleted one. What rang for signals is left to kr_signals.
 CREATE OR REPLACE FUNCTION kr_look(most integer)
 RETURNS TABLE (flow text, seq numeric, edges_changed boolean, limit_name text) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -10,7 +10,8 @@ DECLARE
     taken kr_recount[];
     found_ integer;
 BEGIN
-    IF NOT (EXISTS (SELECT FROM kr_recount) OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IS NULL)
+    -- by the key: as EXISTS, all pages are read where many rows were
+    IF NOT ((SELECT r.id FROM kr_recount r WHERE r.kind <> 'signal' ORDER BY r.id LIMIT 1) IS NOT NULL OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IS NULL)
             OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'time' AND t.run_after <= now_)
             OR EXISTS (SELECT FROM kr_turn k WHERE k.look_at <= now_)
             OR EXISTS (SELECT FROM ms_pause p WHERE p.until_ts <= now_)) THEN
@@ -19,7 +20,7 @@ BEGIN
     -- a pause whose time is over: its trigger writes down the door that opens, which is looked at below
     DELETE FROM ms_pause WHERE door = ANY (ARRAY(SELECT p.door FROM ms_pause p WHERE p.until_ts <= now_ FOR UPDATE SKIP LOCKED));
     WITH d AS (
-        DELETE FROM kr_recount WHERE ctid = ANY (ARRAY(SELECT r.ctid FROM kr_recount r ORDER BY r.id LIMIT most FOR UPDATE SKIP LOCKED))
+        DELETE FROM kr_recount WHERE ctid = ANY (ARRAY(SELECT r.ctid FROM kr_recount r WHERE r.kind <> 'signal' ORDER BY r.id LIMIT most FOR UPDATE SKIP LOCKED))
         RETURNING kr_recount)
     SELECT array_agg(d.kr_recount) INTO taken FROM d;
     RETURN QUERY SELECT NULL, NULL::numeric, bool_or(k.kind <> 'limit'), k.name FROM unnest(taken) k

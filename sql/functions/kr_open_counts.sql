@@ -17,6 +17,7 @@ BEGIN
         UNION ALL SELECT d.gate, (SELECT count(*) FROM (
                 SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = d.gate AND t.gate IN ('pause', 'program', 'limit') LIMIT most + 1) x)
             FROM unnest('{pause,program,limit}'::text[]) d (gate)
+        UNION ALL SELECT 'signal', (SELECT count(*) FROM (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'signal' LIMIT most + 1) x)
         UNION ALL SELECT NULL, (SELECT count(*) FROM (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IS NULL LIMIT most + 1) x)),
     standing AS MATERIALIZED (
         (SELECT 'running' AS status, t.task_flow_id AS flow FROM kr_task_stat t WHERE t.exec_status = 1 LIMIT few + 1)
@@ -24,6 +25,7 @@ BEGIN
         UNION ALL (SELECT 'wait', t.task_flow_id FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes < 2 LIMIT few + 1)
         UNION ALL (SELECT 'wait', t.task_flow_id FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes >= 2 LIMIT few + 1)
         UNION ALL (SELECT 'wait', t.task_flow_id FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'time' LIMIT few + 1)
+        UNION ALL (SELECT 'wait', t.task_flow_id FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'signal' LIMIT few + 1)
         UNION ALL (SELECT 'wait', h.task_flow_id FROM unnest('{pause,program,limit}'::text[]) d (gate) CROSS JOIN LATERAL (
             SELECT t.task_flow_id FROM kr_task_stat t
             WHERE t.exec_status = 0 AND t.gate = d.gate AND t.gate IN ('pause', 'program', 'limit') LIMIT few + 1) h)

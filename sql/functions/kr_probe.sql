@@ -1,5 +1,5 @@
 -- The standing question of an idle worker: is there anything to do, and is the bell heard? Sends *nonce* to the channel flower_probe and
--- answers whether a cycle would find work, how many seconds until the next time gate opens or pause ends (NULL: none), and how many running rows
+-- answers whether a cycle would find work, how many seconds until the next time gate opens, pause ends or wait for a signal is over (NULL: none), and how many running rows
 -- this worker has by the table. scheduled: how many seconds until a schedule is to be looked at (NULL: none is). Heals what a lost race left: a task at the door of a pause or program that is open, or of a limit.
 CREATE OR REPLACE FUNCTION kr_probe(worker uuid, nonce text, OUT work boolean, OUT seconds double precision, OUT running integer, OUT scheduled double precision)
 LANGUAGE plpgsql SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
@@ -25,12 +25,14 @@ BEGIN
         OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'time' AND t.run_after <= now_)
         OR EXISTS (SELECT FROM kr_turn k WHERE k.look_at <= now_)
         OR EXISTS (SELECT FROM ms_pause p WHERE p.until_ts <= now_)
+        OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'signal' AND t.waits_until <= now_)
         OR EXISTS (SELECT FROM unnest(mine) p (program) WHERE EXISTS (
             SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes < 2 AND t.program = p.program AND t.task_id NOT IN (SELECT q.task_id FROM ms_pause q WHERE q.kind = 'workflow')
             AND t.task_flow_id NOT IN (SELECT q.task_id FROM ms_pause q WHERE q.kind IN ('workflow', 'flow')) AND (t.limits IS NULL OR NOT kr_fits(t.limits, held))))
         OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes >= 2);
     seconds := (SELECT greatest(extract(epoch FROM n.at - now_), 0)::float8 FROM (SELECT least(
         (SELECT t.run_after FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'time' AND isfinite(t.run_after) ORDER BY t.run_after LIMIT 1),
+        (SELECT t.waits_until FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'signal' AND t.waits_until IS NOT NULL ORDER BY t.waits_until LIMIT 1),
         (SELECT p.until_ts FROM ms_pause p WHERE isfinite(p.until_ts) ORDER BY p.until_ts LIMIT 1)) AS at) n WHERE n.at IS NOT NULL);
     scheduled := CASE WHEN EXISTS (SELECT FROM ms_schedule s WHERE s.next_ts IS NULL AND NOT s.paused AND s.error IS NULL) OR EXISTS (SELECT FROM kr_schedule_turn t WHERE t.task_flow_id IS NULL) THEN 0
         ELSE (SELECT greatest(extract(epoch FROM s.next_ts - now_), 0)::float8 FROM ms_schedule s

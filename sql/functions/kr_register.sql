@@ -4,7 +4,7 @@
 -- idempotency key that came before with another content. duplicate: the same key and content made this flow before. skipped: this flow has the same
 -- unique key and is in progress, and the order was to be skipped then. is_past: its runAt had passed.
 -- schedules, nominals: which schedule makes the flows, and for which of its times; parallel arrays, too.
--- A gate that others may open before the caller commits (pause, program) is left for the engine to decide.
+-- A gate that others may open before the caller commits (pause, program, signal) is left for the engine to decide.
 -- force_generic_plan: planned anew at each call, the statements cost three times as much.
 CREATE OR REPLACE FUNCTION kr_register(workflow text, givens jsonb[], options jsonb[], schedules text[] DEFAULT NULL, nominals timestamptz[] DEFAULT NULL)
 RETURNS TABLE (n integer, flow_id text, duplicate boolean, skipped boolean, is_past boolean)
@@ -77,7 +77,7 @@ BEGIN
             SELECT o.id, s.task_exec_seq, coalesce(s.parents[1], -1), workflow, s.task_seq, 0, coalesce(o.priority, s.task_priority), c.call::json,
                 s.inputs, now_ + o.n * interval '1 microsecond', s.name, s.program, o.run_at, u.limits, l.keyed, -s.depth,
                 kr_run_order(now_ + o.n * interval '1 microsecond', coalesce(o.priority, s.task_priority)), s.parents[1],
-                nullif(nullif(g.gate, 'pause'), 'program'), CASE g.gate WHEN 'limit' THEN g.waits_for END, s.options, o.nominal
+                nullif(nullif(nullif(g.gate, 'pause'), 'program'), 'signal'), CASE g.gate WHEN 'limit' THEN g.waits_for END, s.options, o.nominal
             FROM unnest(ids, priorities, times, values_, uniques, nominals) WITH ORDINALITY o (id, priority, run_at, value, unique_key, nominal, n) CROSS JOIN kr_step s
                 CROSS JOIN LATERAL (SELECT CASE WHEN s.given IS NULL AND (takes IS NOT NULL OR o.value = '{}') THEN s.own
                      ELSE kr_filled(s.own || CASE WHEN takes IS NULL THEN kr_given_to(s.program, s.own, s.inputs, s.given, o.value, known) ELSE '{}' END, s.given, o.value) END AS call) c
@@ -287,6 +287,8 @@ DECLARE
 BEGIN
     IF jsonb_path_exists(inputs, '$[*].env') THEN
         RETURN '{}';
+    ELSIF kr_given_to.program = 'WaitForSignal' THEN
+        given := given - 'name';         -- of the signal: a name for other steps is not meant for it
     END IF;
     RETURN coalesce((SELECT jsonb_object_agg(g.key, g.value) FROM jsonb_each(given) g
         WHERE g.key <> ALL (filled) AND (own ? g.key OR g.key = ANY (takes) OR (takes IS NULL AND g.key <> ALL (known)))), '{}');

@@ -62,7 +62,7 @@ BEGIN
         DELETE FROM kr_task_stat t WHERE t.task_flow_id = flow AND t.task_exec_seq NOT IN (SELECT n.task_exec_seq FROM new n)),
     changed AS (     -- the claim changes: by that the triggers know the engine's hand
         UPDATE kr_task_stat t SET claim_id = gen_random_uuid(), depends_task_exec_seq = coalesce(n.parents[1], -1), task_seq = n.task_seq, parameters = CASE WHEN n.kept THEN n.own_parameters ELSE n.parameters END, inputs = n.inputs, name = n.name,
-            program = n.program, limits = kr_written_limits(n.limits, n.program) || unique_, keyed = kr_keyed(kr_written_limits(n.limits, n.program)), run_order = kr_run_order(t.registered_ts, t.task_priority), options = n.options, rank = -n.depth, gate = NULL, waits_seq = NULL, waits_for = NULL, worker_id = NULL, tries = 0, crashes = 0,
+            program = n.program, limits = kr_written_limits(n.limits, n.program) || unique_, keyed = kr_keyed(kr_written_limits(n.limits, n.program)), run_order = kr_run_order(t.registered_ts, t.task_priority), options = n.options, rank = -n.depth, gate = NULL, waits_seq = NULL, waits_for = NULL, waits_since = NULL, waits_until = NULL, worker_id = NULL, tries = 0, crashes = 0,
             exec_status = CASE WHEN n.kept THEN n.status ELSE 0 END, outcome = CASE WHEN n.kept THEN n.outcome END, error = CASE WHEN n.kept THEN n.error END,
             notice = NULL, progress = NULL, run_after = n.run_after, suspended_ts = NULL, attempt = coalesce(n.attempt, 0),
             result = CASE WHEN n.kept THEN n.result END, started_ts = CASE WHEN n.kept THEN n.started_ts END, finished_ts = CASE WHEN n.kept THEN n.finished_ts END

@@ -1,6 +1,6 @@
 -- Put waiting tasks at the gate where they belong: the only place that decides it for rows that exist. Locks them first and looks
 -- afterwards, in statements with fresh snapshots. Whoever cannot be locked is queued to be looked at again; nobody is waited for.
--- Answers those that now stand at the gate slot or limit.
+-- Answers those that now stand at the gate slot, limit or signal. Whoever waits for a signal already goes on doing so: a pause does not end it.
 CREATE OR REPLACE FUNCTION kr_settle(flows text[], seqs numeric[], edges_changed boolean[], careful boolean)
 RETURNS TABLE (gate text, limits text[], program text, run_order double precision, rank integer, seq numeric, flow text) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -79,15 +79,15 @@ BEGIN
         FROM looked l WHERE t.ctid = l.row_ AND l.fault IS NOT NULL
         RETURNING l.inside),
     settled AS (
-        UPDATE kr_task_stat t SET waits_seq = l.parent, limits = coalesce(l.limits, t.limits),
+        UPDATE kr_task_stat t SET waits_seq = l.parent, waits_since = CASE WHEN l.parent IS NULL THEN t.waits_since END, limits = coalesce(l.limits, t.limits),
             claim_id = CASE WHEN l.limits <> t.limits THEN gen_random_uuid() ELSE t.claim_id END,        -- by that the triggers know the engine's hand
             (gate, waits_for) = (SELECT g.gate, g.waits_for FROM kr_gate(l.parent, t.run_after, t.task_flow_id, t.task_id, t.program, coalesce(l.limits, t.limits)) g)
-        FROM looked l WHERE t.ctid = l.row_ AND l.fault IS NULL
+        FROM looked l WHERE t.ctid = l.row_ AND l.fault IS NULL AND (l.parent IS NULL AND t.gate = 'signal' AND t.waits_for IS NOT NULL) IS NOT TRUE
         RETURNING t.gate, t.limits, t.program, t.run_order, t.rank, t.task_exec_seq, t.task_flow_id, l.inside),
     left_ AS (          -- who goes back from a slot leaves room in its limits
         INSERT INTO kr_recount (kind, name) SELECT DISTINCT 'limit', n FROM (
             SELECT s.inside FROM settled s WHERE s.gate <> 'limit' UNION ALL SELECT s.inside FROM stopped s) x CROSS JOIN unnest(x.inside) n)
-    SELECT s.gate, s.limits, s.program::text, s.run_order, s.rank, s.task_exec_seq, s.task_flow_id::text FROM settled s WHERE s.gate IN ('slot', 'limit');
+    SELECT s.gate, s.limits, s.program::text, s.run_order, s.rank, s.task_exec_seq, s.task_flow_id::text FROM settled s WHERE s.gate IN ('slot', 'limit', 'signal');
 END $$;
 
 -- Give rows that came without triggers (replica role, replication) what the trigger would have written, and their edge.

@@ -3,7 +3,7 @@
 -- the worker, and the server has been up for fifteen seconds (after its restart every session is missing). Only for a worker that was
 -- seen among the server's sessions when it came: behind a pooler the lease alone decides.
 -- A task whose worker is lost for the third time is suspended as poison; one that is not to run twice (on_lost is suspend) at once, as failed. Any worker may do all this at any time.
--- Of what workers recorded by the minute it removes what is older than a day.
+-- Of what workers recorded by the minute it removes what is older than a day, and signals of more than thirty days ago.
 -- Answers the lost workers, and how many tasks wait again or were suspended.
 CREATE OR REPLACE FUNCTION kr_sweep(OUT lost uuid[], OUT taken_back integer, OUT poisoned integer) LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
@@ -52,6 +52,8 @@ BEGIN
     PERFORM kr_end_overdue_flows(now_);
     DELETE FROM kr_minute m WHERE m.ctid = ANY (ARRAY(
         SELECT o.ctid FROM kr_minute o WHERE o.minute < now_ - interval '1 day' ORDER BY o.minute LIMIT 1000 FOR UPDATE SKIP LOCKED));
+    DELETE FROM kr_signal s WHERE s.ctid = ANY (ARRAY(
+        SELECT o.ctid FROM kr_signal o WHERE o.sent_ts < now_ - interval '30 days' ORDER BY o.sent_ts LIMIT 1000 FOR UPDATE SKIP LOCKED));
     IF taken_back + poisoned > 0 THEN
         PERFORM pg_notify('flower', '');
         IF poisoned > 0 AND EXISTS (SELECT FROM kr_waiter) THEN

@@ -47,6 +47,8 @@ BEGIN
     END IF;
     IF NEW.exec_status <> OLD.exec_status THEN
         NEW := kr_status_set_by_hand(OLD, NEW);
+        NEW.waits_since := NULL;
+        NEW.waits_until := NULL;
     END IF;
     IF NEW.limits IS DISTINCT FROM OLD.limits THEN
         NEW.keyed := kr_keyed(NEW.limits);
@@ -231,7 +233,7 @@ CREATE OR REPLACE TRIGGER zz_flower_placed BEFORE INSERT ON kr_task_stat FOR EAC
 CREATE OR REPLACE TRIGGER zz_flower_inserted AFTER INSERT ON kr_task_stat FOR EACH ROW
     WHEN (NEW.gate IS NULL) EXECUTE FUNCTION kr_task_arrived_by_hand();
 CREATE OR REPLACE TRIGGER zz_flower_update BEFORE UPDATE ON kr_task_stat FOR EACH ROW
-    WHEN (NEW.claim_id IS NOT DISTINCT FROM OLD.claim_id AND ((NEW.keyed IS NOT NULL AND NEW.parameters::text <> OLD.parameters::text) OR
+    WHEN (NEW.claim_id IS NOT DISTINCT FROM OLD.claim_id AND (((NEW.keyed IS NOT NULL OR OLD.gate = 'signal') AND NEW.parameters::text <> OLD.parameters::text) OR
         (NEW.exec_status, NEW.task_priority, NEW.registered_ts, NEW.run_after, NEW.program, NEW.limits, NEW.task_id, NEW.task_flow_id, NEW.task_exec_seq, NEW.depends_task_exec_seq)
         IS DISTINCT FROM
         (OLD.exec_status, OLD.task_priority, OLD.registered_ts, OLD.run_after, OLD.program, OLD.limits, OLD.task_id, OLD.task_flow_id, OLD.task_exec_seq, OLD.depends_task_exec_seq)))

@@ -57,7 +57,10 @@ CREATE OR REPLACE VIEW flower_why AS
                     'reason', z.reason, 'since', z.paused_ts, 'until', z.until_ts, 'by', z.who)
                 FROM kr_pauses(t.task_flow_id, t.task_id, t.program, t.limits) z
             UNION ALL
-            SELECT 4, jsonb_build_object('gate', 'program', 'program', t.program) WHERE NOT EXISTS (SELECT FROM kr_worker w WHERE t.program = ANY (w.programs))
+            SELECT 0, jsonb_build_object('gate', 'signal', 'signal', split_part(t.waits_for, E'\n', 1), 'key', substr(t.waits_for, strpos(t.waits_for, E'\n') + 1),
+                'since', t.waits_since, 'until', t.waits_until) WHERE t.gate = 'signal'
+            UNION ALL
+            SELECT 4, jsonb_build_object('gate', 'program', 'program', t.program) WHERE t.program IS DISTINCT FROM 'WaitForSignal' AND NOT EXISTS (SELECT FROM kr_worker w WHERE t.program = ANY (w.programs))
             UNION ALL       -- limits on flows: which are inside
             SELECT 5, jsonb_build_object('gate', 'limit', 'limit', d.name, 'slots', CASE WHEN starts_with(d.name, 'unique:') THEN 1 ELSE (SELECT s.slots FROM kr_flow_slots(t.task_id) s) END,
                     'unique', (SELECT x.unique_key FROM kr_flow_stat x WHERE x.task_flow_id = t.task_flow_id AND starts_with(d.name, 'unique:')), 'flows', (

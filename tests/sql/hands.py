@@ -1,4 +1,4 @@
-"""A person who writes anything, at random: rows, edges, statuses, limits, pauses."""
+"""A person who writes anything, at random: rows, edges, statuses, limits, pauses, signals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from random import Random
 
 from flower.database.pool import Connection
 
-PROGRAMS = ("Ok", "Ok", "Ok", "Rare")
+PROGRAMS = ("Ok", "Ok", "Ok", "Rare", "WaitForSignal")
+WAITS = ('{"name": "s"}', '{"name": "s"}', '{"name": "s", "timeout": 0}', '{"name": "s", "timeout": 0, "default": 1}', '{"name": 1}')
 WORKFLOWS = ("one", "one", "two")
 LIMITS = (None, None, None, ["a"], ["b"], ["a", "b"], ["c"], ["k:1"], ["k:2"], ["k:2", "a"])
 LIMITED = ("a", "b", "c", "k:*", "k:*", "k:1", "*")
@@ -47,7 +48,7 @@ class Hands:
         """Do one thing."""
         changes = Changes()
         doing: Callable[[Connection, Changes], Awaitable[None]] = self.random.choices(
-            [self._insert, self._status, self._edge, self._column, self._delete, self._limit, self._pause], [8, 6, 4, 5, 2, 3, 3]
+            [self._insert, self._status, self._edge, self._column, self._delete, self._limit, self._pause, self._signal], [8, 6, 4, 5, 2, 3, 3, 1]
         )[0]
         await doing(connection, changes)
         return changes
@@ -66,7 +67,7 @@ class Hands:
         await connection.execute(
             f"""INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, parameters, program,
                     limits, task_priority, run_after)
-                VALUES ($1, $2, $3, $4, 1, $5, '{{}}', $6, $7, $8, {self.random.choice(TIMES)}) ON CONFLICT DO NOTHING""",
+                VALUES ($1, $2, $3, $4, 1, $5, $9, $6, $7, $8, {self.random.choice(TIMES)}) ON CONFLICT DO NOTHING""",
             flow,
             seq,
             self.random.choice([Decimal(-1), Decimal(-1), self._seq(), self._seq()]),
@@ -75,6 +76,7 @@ class Hands:
             self.random.choice(PROGRAMS),
             limits,
             Decimal(self.random.randint(-20, 19)),
+            self.random.choice(WAITS),
         )
 
     async def _status(self, connection: Connection, changes: Changes) -> None:
@@ -126,6 +128,9 @@ class Hands:
             upsert = "INSERT INTO ms_limit VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET slots = excluded.slots"
             await connection.execute(upsert, name, self.random.randint(0, 3))
         changes.limits.add(name)
+
+    async def _signal(self, connection: Connection, _: Changes) -> None:
+        await connection.execute("SELECT flower_signal('s')")
 
     async def _pause(self, connection: Connection, _: Changes) -> None:
         kind, name = self.random.choice(PAUSES)

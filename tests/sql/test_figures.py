@@ -30,7 +30,7 @@ async def test_of_an_empty_database_every_figure_is_nothing(store: Store) -> Non
     counts = await store.overview.open()
 
     assert set(counts.flows) == set(counts.tasks) == {"wait", "running", "suspend"}
-    assert set(counts.gates) == {"new", "dependencies", "time", "pause", "program", "limit", "slot"}
+    assert set(counts.gates) == {"new", "dependencies", "time", "pause", "signal", "program", "limit", "slot"}
     assert {*counts.flows.values(), *counts.tasks.values(), *counts.gates.values()} == {NONE}
     assert await store.overview.lag() is None
     assert await store.workers.list() == await store.workers.noticed() == ()
@@ -51,6 +51,7 @@ async def test_tasks_are_counted_where_they_stand_and_flows_by_their_status(stor
     await write(connection, "paused", 1, task_id="paused")
     await write(connection, "absent", 1, program="absent")
     await write(connection, "full", 1, limits=["full"])
+    await write(connection, "waits", 1, program="WaitForSignal", parameters='{"name": "go"}')
     await write(connection, "over", 1, status=3)
     await connection.execute("UPDATE kr_task_stat SET run_after = now() + interval '1 hour' WHERE task_flow_id = 'stands' AND task_exec_seq = 3")
     await engine.look()
@@ -60,9 +61,9 @@ async def test_tasks_are_counted_where_they_stand_and_flows_by_their_status(stor
 
     counts = await store.overview.open()
 
-    assert {word: count.value for word, count in counts.tasks.items()} == {"wait": 8, "running": 1, "suspend": 1}
-    assert counts.gates == {**dict.fromkeys(("new", "time", "pause", "program", "limit", "slot"), Count(1)), "dependencies": Count(2)}
-    assert counts.flows == {"wait": Count(5), "running": Count(1), "suspend": Count(1)}
+    assert {word: count.value for word, count in counts.tasks.items()} == {"wait": 9, "running": 1, "suspend": 1}
+    assert counts.gates == {**dict.fromkeys(("new", "time", "pause", "signal", "program", "limit", "slot"), Count(1)), "dependencies": Count(2)}
+    assert counts.flows == {"wait": Count(6), "running": Count(1), "suspend": Count(1)}
 
 
 async def test_beyond_as_many_as_are_counted_it_says_that_there_are_more(pool: Pool, connection: Connection, engine: Engine) -> None:

@@ -437,3 +437,40 @@ async def test_whether_a_flow_with_a_unique_key_goes_on_is_found_without_reading
     assert not [
         node for node in plans.scans() if node["Node Type"] == "Seq Scan" and node["Relation Name"] in {*TABLES, "kr_flow_stat", "kr_flow_inside"}
     ]
+
+
+@pytest.mark.parametrize("analysed", [True, False])
+async def test_50_000_steps_that_wait_for_signals_cost_others_and_an_idle_probe_nothing_and_each_is_found_by_its_door(
+    plans: Plans, analysed: bool
+) -> None:
+    await plans.connection.execute(f"""
+        INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, parameters, registered_ts, name, program,
+                gate, waits_for, waits_since, waits_until)
+            SELECT 'wait-' || f, 1, -1, 'v', 1, 0, json_build_object('name', 'go', 'key', f % 40000), now() - interval '2 days', 'W', 'WaitForSignal',
+                'signal', 'go' || E'\\n' || f % 40000, now() - interval '1 day', CASE WHEN f % 2 = 0 THEN now() + interval '1 day' END FROM generate_series(1, {MANY}) f;
+        INSERT INTO kr_signal (name, key, payload, stage) SELECT 'other', f::text, '1', 'kept' FROM generate_series(1, {MANY}) f;
+    """)
+    if analysed:
+        await plans.connection.execute("VACUUM ANALYZE")
+    read_by_index = {*TABLES, "kr_signal"}
+    await plans.engine.enroll("Ok")
+    await plans.engine.look()
+    await plans.engine.store.workers.probe(plans.engine.worker_id, "")  # planned, which reads the catalogue
+    await plans.begin()
+
+    await plans.engine.store.workers.probe(plans.engine.worker_id, "")
+    await plans.connection.execute("SELECT 1")
+    assert not [node["Relation Name"] for node in plans.scans() if node["Node Type"] == "Seq Scan" and node["Relation Name"] in read_by_index]
+    assert 0 < sum(read(plan["Plan"]) for plan in plans.seen if "kr_probe" in plan["Query Text"]) < 200
+
+    await plans.turns(8)
+    assert_that_every_plan_is_by_index(plans)
+    assert_that_turns_read_little(plans, pages=20_000)
+
+    await plans.connection.execute("SELECT flower_signal('go', f::text) FROM generate_series(1, 10) f")
+    plans.seen.clear()
+    await plans.engine.turn(look=True)
+    await plans.connection.execute("SELECT 1")
+    assert not [node["Relation Name"] for node in plans.scans() if node["Node Type"] == "Seq Scan" and node["Relation Name"] in read_by_index]
+    assert sum(read(plan["Plan"]) for plan in plans.seen if "FROM kr_cycle($1" in plan["Query Text"]) < 3_000
+    assert await plans.connection.fetchval("SELECT count(*) FROM kr_task_stat WHERE exec_status = 3 AND task_id = 'v'") == 20

@@ -49,7 +49,9 @@ class World:
         self.excused: set[str] = set()
 
     async def begin(self) -> None:
-        await self.person.execute("TRUNCATE kr_task_stat; DELETE FROM kr_worker; DELETE FROM ms_limit; DELETE FROM ms_pause; DELETE FROM kr_recount")
+        await self.person.execute(
+            "TRUNCATE kr_task_stat; DELETE FROM kr_worker; DELETE FROM ms_limit; DELETE FROM ms_pause; DELETE FROM kr_recount; DELETE FROM kr_signal"
+        )
         await self.engines[0].enroll("Ok")
         await self.engines[1].enroll("Ok", "Rare")
 
@@ -192,15 +194,18 @@ class World:
             DELETE FROM kr_task_edge e WHERE NOT EXISTS (
                 SELECT FROM kr_task_stat t WHERE t.task_flow_id = e.task_flow_id AND t.task_exec_seq = e.parent_seq);
             UPDATE kr_task_edge SET counts = '{3,9}';
+            UPDATE kr_task_stat SET parameters = '{"name": "s"}';
             UPDATE kr_task_stat SET exec_status = 0 WHERE exec_status NOT IN (0, 3, 9);
         """)
         for _ in range(50):
+            await self.engines[1].run_all()
+            await self.person.execute("SELECT flower_signal('s')")
             await self.engines[1].run_all()
             opened = await self.person.fetch("""
                 WITH stopped AS (UPDATE kr_task_stat SET exec_status = 0 WHERE error ->> 'type' = 'Circle' RETURNING task_flow_id, task_exec_seq)
                 DELETE FROM kr_task_edge e USING stopped s WHERE e.task_flow_id = s.task_flow_id AND e.task_exec_seq = s.task_exec_seq RETURNING 1
             """)
-            if not opened:
+            if not opened and not await self.person.fetchval("SELECT EXISTS (SELECT FROM kr_task_stat WHERE exec_status = 0 AND gate = 'signal')"):
                 break
         now = await picture(self.person)
         assert not faults(now, frozenset({"*"}))
@@ -241,7 +246,8 @@ async def misexplained(connection: Connection, now: Picture) -> list[object]:
         others = {
             "time": bool(task["run_after"] and task["run_after"] > datetime.now(UTC)),
             "pause": bool(paused),
-            "program": task["program"] not in now.programs,
+            "program": task["program"] not in {*now.programs, "WaitForSignal"},
+            "signal": row["gate"] == "signal",
         }
         stands = row["gate"] in (gates[:1] if row["gate"] != "slot" else [*(gates or ["slot"])])
         if not stands or parents != now.open_parents(key) or held != paused or any((gate in gates) is not true for gate, true in others.items()):

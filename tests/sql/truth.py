@@ -13,7 +13,7 @@ from flower.database.pool import Connection
 
 Key: TypeAlias = tuple[str, Decimal]
 
-FIELDS = "task_flow_id, task_exec_seq, exec_status, task_id, program, limits, run_after, gate, waits_seq, waits_for, crashes, outcome"
+FIELDS = "task_flow_id, task_exec_seq, exec_status, task_id, program, limits, run_after, gate, waits_seq, waits_for, crashes, outcome, waits_since"
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Picture:
     paused: frozenset[tuple[str, str]]  # kind and name
     programs: frozenset[str]
     slots: dict[str, int | None]
+    signals: frozenset[str]
     inside: dict[str, int] = field(default_factory=dict)
 
     def open_parents(self, key: Key) -> set[Decimal]:
@@ -69,6 +70,10 @@ class Picture:
             right = {("time", None, None)}
         elif holds := self.pauses(key):
             right = {("pause", None, name if kind in {"workflow", "flow"} else f"{kind}:{name}") for kind, name in holds}
+            if task["program"] == "WaitForSignal" and task["waits_since"] is not None:  # it had begun to wait before
+                right.add(("signal", None, "s\n"))
+        elif task["program"] == "WaitForSignal":
+            right = {("signal", None, "s\n")}
         elif task["program"] not in self.programs:
             right = {("program", None, task["program"])}
         else:
@@ -86,12 +91,13 @@ async def picture(connection: Connection) -> Picture:
         paused = frozenset((row[0], row[1]) for row in await connection.fetch("SELECT kind, task_id FROM ms_pause"))
         programs = frozenset(program for row in await connection.fetch("SELECT programs FROM kr_worker") for program in row[0])
         slots = {row[0]: row[1] for row in await connection.fetch("SELECT name, slots FROM ms_limit")}
+        signals = frozenset(row[0] for row in await connection.fetch("SELECT door FROM kr_signal WHERE stage <> 'taken'"))
     inside: dict[str, int] = {}
     for task in tasks.values():
         if task["exec_status"] == 1 or (task["exec_status"] == 0 and task["gate"] == "slot"):
             for limit in set(task["limits"] or ()):
                 inside[limit] = inside.get(limit, 0) + 1
-    return Picture(tasks, parents, paused, programs, slots, inside)
+    return Picture(tasks, parents, paused, programs, slots, signals, inside)
 
 
 def faults(now: Picture, excused: frozenset[str] = frozenset()) -> list[str]:
@@ -100,6 +106,11 @@ def faults(now: Picture, excused: frozenset[str] = frozenset()) -> list[str]:
     found = [fault for key in waiting if (fault := now.wrong_gate(key))]
     found += [f"{count} are inside {limit}, it has {now.room(limit)} slots" for limit, count in now.inside.items()
               if count > now.room(limit) and not is_excused(limit, excused)]  # fmt: skip
+    found += [
+        f"{key} waits for a signal that is there"
+        for key in waiting
+        if now.tasks[key]["gate"] == "signal" and now.tasks[key]["waits_for"] in now.signals
+    ]
     return found + [f"{key} waits in a circle" for key in circles(now, waiting)]
 
 

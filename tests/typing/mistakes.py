@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flower import start, task, workflow
+from flower import signal, start, task, wait_for, workflow
 
 
 @dataclass
@@ -43,7 +43,21 @@ def unnamed() -> int:
     return fetch("a")  # wrong
 
 
+@workflow
+def waits(url: str) -> Page:
+    wait_for()  # wrong
+    wait_for(3)  # wrong
+    wait_for("a", kye=url)  # wrong
+    wait_for("a", timeout="soon")  # wrong
+    wait_for("a", result=Page).scroe  # wrong
+    summarise(wait_for("a", result=Page))  # wrong
+    wait_for.options(nmae="b")("a")  # wrong
+    return wait_for("a", timeout=1, result=Page, default=None)  # wrong
+
+
 async def outside() -> None:
+    await signal()  # wrong
+    await signal("a", kye=1)  # wrong
     await digest.start()  # wrong
     await digest.start(["a"], top="x")  # wrong
     (await digest.run(["a"])).score  # wrong

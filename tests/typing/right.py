@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import assert_type
+from typing import Any, assert_type
 
-from flower import Flow, context, start, task, workflow
+from flower import Flow, context, signal, signal_sync, start, task, wait_for, workflow
 
 
 @dataclass
@@ -39,6 +39,19 @@ def digest(urls: Sequence[str] = ("https://example.org",), top: int = 5) -> Page
     return report
 
 
+@workflow
+def waits(url: str) -> Page:
+    page = fetch(url)
+    assert_type(wait_for("reviewed"), Any)
+    assert_type(wait_for("reviewed", key=page.url, timeout=60, default=None), Any)
+    reviewed = wait_for("reviewed", key=("a", 3)[1], result=Page)
+    assert_type(reviewed, Page)
+    late = wait_for.options(name="late", after=[reviewed])("late", timeout=60, result=Page, default=None)
+    assert_type(late, Page | None)
+    publish(reviewed, reviewed.score)
+    return summarise([reviewed])
+
+
 @workflow(name="news/nothing")
 def nothing() -> None:
     fetch("a")
@@ -53,5 +66,7 @@ async def outside() -> None:
     assert_type(await digest.options(priority=-5, key="k").run(), Page)
     assert_type(digest.run_sync(), Page)
     assert_type(await nothing.run(), None)
+    await signal("reviewed", key=7, payload=Page("a", 1), idempotency_key="once")
+    signal_sync("reviewed")
     by_name = await start("digest", {"urls": ["a"]}, priority=3)
     print(await by_name.result())

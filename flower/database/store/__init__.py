@@ -13,6 +13,7 @@ from flower.database.store.overview import Overview
 from flower.database.store.pauses import Pauses
 from flower.database.store.pictures import Pictures
 from flower.database.store.schedules import Schedules
+from flower.database.store.signals import Signals
 from flower.database.store.tasks import Tasks
 from flower.database.store.verbs import Verbs
 from flower.database.store.workers import Workers
@@ -33,6 +34,7 @@ class Store:
         self.logs = Logs(pool)
         self.pauses = Pauses(pool)
         self.pictures = Pictures(pool)
+        self.signals = Signals(pool)
         self.tasks = Tasks(pool)
         self.overview = Overview(pool)
         self.schedules = Schedules(pool)

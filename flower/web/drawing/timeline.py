@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from flower.core.picture import Past, Row
 from flower.core.quantities import duration
+from flower.core.signals import WAIT_FOR_SIGNAL
 from flower.core.status import Gate, Status
 from flower.core.steps import number
 from flower.web.drawing.marks import fit, mark
@@ -31,11 +32,12 @@ _STEPS = (
 
 
 class Kind(StrEnum):
-    """What a task did in a segment of its bar: wait for its parents, its time, a pause, a worker's program, a limit, a slot; run, or run in vain."""
+    """What a task did in a segment of its bar: wait for its parents, its time, a pause, a signal, a program, a limit, a slot; run, or run in vain."""
 
     DEPENDENCIES = "dependencies"
     TIME = "time"
     PAUSE = "pause"
+    SIGNAL = "signal"
     PROGRAM = "program"
     LIMIT = "limit"
     SLOT = "slot"
@@ -47,6 +49,7 @@ _WORDS = {
     Kind.DEPENDENCIES: "waited for its parents",
     Kind.TIME: "waited for its time",
     Kind.PAUSE: "waited for the end of a pause",
+    Kind.SIGNAL: "waited for a signal",
     Kind.PROGRAM: "waited for a worker with its program",
     Kind.LIMIT: "waited at its limits",
     Kind.SLOT: "waited for a slot",
@@ -156,7 +159,7 @@ def stretches(row: Row, past: Past | None, now: datetime) -> tuple[Stretch, ...]
     runs = [Stretch(Kind.ATTEMPT, start, end) for start, end in (past.attempts if past else ())]
     if row.started_at is not None:
         end = row.ended_at or (now if row.status == Status.RUNNING.word else row.started_at)
-        runs.append(Stretch(Kind.RUNNING, row.started_at, end))
+        runs.append(Stretch(Kind.SIGNAL if row.program == WAIT_FOR_SIGNAL else Kind.RUNNING, row.started_at, end))
     begin = row.registered_at or (runs[0].start if runs else None)
     if begin is None:
         return ()

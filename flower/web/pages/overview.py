@@ -24,6 +24,7 @@ _GATES: Final = {
     "dependencies": "for other tasks",
     "time": "for their time",
     "pause": "because of a pause",
+    "signal": "for a signal",
     "program": "for a worker that has their program",
     "limit": "for room in a limit",
     "slot": "for a slot",
