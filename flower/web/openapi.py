@@ -108,7 +108,7 @@ _PATH_WORDS = {
     "flowId": "the whole id of a flow",
     "step": "a task's seq, or its name",
     "workflow": "the workflow's id; slashes may stand as they are",
-    "name": "the name of a limit (or a pattern, as tenant:*) or of a signal, where slashes may stand as they are; or of a schedule, where they are written %2F",
+    "name": "the name of a limit (or a pattern, as tenant:*) or a signal, where slashes may stand as they are; or of a schedule, where not",
 }
 
 
