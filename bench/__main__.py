@@ -54,6 +54,7 @@ MEASUREMENTS: dict[str, Callable[[Ground], AsyncIterator[Figure]]] = {
     "pages": pages.measure,
     "volume": volume.measure,
     "idle": idle.measure,
+    "future": schedules.measure_idle,
     "start": start.measure,
 }
 

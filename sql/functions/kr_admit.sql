@@ -25,6 +25,9 @@ BEGIN
         INSERT INTO kr_recount (kind, name) SELECT 'limit', p FROM unnest(ruled.patterns) p WHERE p <> ALL (doors);
     END IF;
     inside := kr_inside();     -- after the lock, with a snapshot of its own: whoever was let in before is counted
+    IF kr_sent_back(names, doors, inside) THEN
+        inside := kr_inside();
+    END IF;
     made.rooms := kr_rooms(ruled.names, doors, inside, now_);
     SELECT coalesce(array_agg(l.name), '{}'), array_agg(l.take) INTO made.looked, takes FROM (
         SELECT n AS name, least(coalesce((made.rooms).free[p.at], most), most) AS take FROM unnest(ruled.plain) n CROSS JOIN LATERAL (SELECT array_position((made.rooms).names, n) AS at) p) l WHERE l.take > 0;
@@ -59,6 +62,40 @@ BEGIN
         made.looked := made.looked || ARRAY(SELECT DISTINCT f FROM unnest(judged.fulls) f WHERE f IS NOT NULL);
     END IF;
     RETURN made;
+END $$;
+
+-- Whoever was let in and still waits for a slot has no right to its place against a more urgent one: of each of these limits that are full, the least urgent of
+-- those goes back, if somebody more urgent waits. Answers whether one did; who waits is then looked at again, as there may be more of them.
+CREATE OR REPLACE FUNCTION kr_sent_back(names text[], doors text[], inside kr_inside) RETURNS boolean LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    wide integer := kr_width();
+    moved integer;
+BEGIN
+    IF NOT 0 < ANY (inside.waiting) THEN
+        RETURN false;
+    END IF;
+    WITH full_ AS (          -- like: what the limits of those are called who stand in the way
+        SELECT n AS name, CASE WHEN own.count >= least(r.slots, wide) THEN n ELSE r.pattern END AS "like" FROM unnest(names) n CROSS JOIN LATERAL kr_rule(n) r
+            CROSS JOIN LATERAL (SELECT coalesce(inside.counts[array_position(inside.names, n)], 0) AS count) own
+        WHERE coalesce(r.pattern, n) = ANY (doors) AND NOT kr_counts_flows(n) AND (own.count >= least(r.slots, wide)
+            OR (SELECT sum(i.count) FROM unnest(inside.names, inside.counts) i (name, count) WHERE starts_with(i.name, left(r.pattern, -1))) >= wide)),
+    victim AS (
+        SELECT DISTINCT ON (v.row_) v.row_, (SELECT min(l) FROM unnest(v.limits) l WHERE kr_fits(ARRAY[l], ARRAY[f."like"])) AS limit_name
+        FROM full_ f CROSS JOIN LATERAL (
+                SELECT t.run_order FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = f.name
+                ORDER BY t.run_order, t.rank, t.task_exec_seq, t.task_flow_id LIMIT 1) h
+            CROSS JOIN LATERAL (
+                SELECT t.ctid AS row_, t.limits FROM kr_task_stat t WHERE t.limits IS NOT NULL AND (t.exec_status = 1 OR (t.exec_status = 0 AND t.gate = 'slot'))
+                    AND t.exec_status + 0 = 0 AND t.run_order > h.run_order AND kr_fits(t.limits, ARRAY[f."like"])
+                ORDER BY t.run_order DESC LIMIT 1 FOR UPDATE OF t SKIP LOCKED) v
+        ORDER BY v.row_)
+    UPDATE kr_task_stat t SET gate = 'limit', waits_for = v.limit_name FROM victim v WHERE t.ctid = v.row_;
+    GET DIAGNOSTICS moved = ROW_COUNT;
+    IF moved > 0 THEN
+        INSERT INTO kr_recount (kind, name) SELECT 'limit', n FROM unnest(names) n WHERE NOT kr_counts_flows(n);
+    END IF;
+    RETURN moved > 0;
 END $$;
 
 -- Which of these waiting tasks may pass the gate limit, and which have to wait elsewhere: fulls, one of their limits that has no room, NULL if it is another gate.

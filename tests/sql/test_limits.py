@@ -259,6 +259,33 @@ async def test_not_many_more_are_let_in_than_the_workers_have_slots_and_a_new_wo
     assert len(await other.claim(10)) == 10
 
 
+async def test_whoever_only_waits_for_a_slot_gives_its_place_in_a_limit_to_a_more_urgent_one(engine: Engine, connection: Connection) -> None:
+    await connection.execute("INSERT INTO ms_limit (name, slots) VALUES ('l', 2)")
+    await write_many(connection, "plain", 3, ["l"])
+    running = await engine.claim(1)  # of the two that are let in
+    await write(connection, "urgent", 1, limits=["l"], task_priority=-20)
+    await engine.look()
+
+    assert [*(await gates(connection, "plain")).values()] == [None, "limit l", "limit l"]
+    assert await gates(connection, "urgent") == {1: "slot"}
+    assert [claim.flow_id for claim in await engine.claim()] == ["urgent"]
+    await engine.finish(*running)
+    assert [(claim.flow_id, claim.seq) for claim in await engine.claim()] == [("plain", 2)]
+
+
+async def test_nor_do_those_of_another_key_keep_it_when_a_pattern_lets_nobody_in(pool: Pool, connection: Connection) -> None:
+    engine = await Engine(pool, slots=2).enroll("Ok")
+    await connection.execute(TENANTS.format(9))
+    await write_many(connection, "plain", 5, ["tenant:a"])
+    await engine.look()
+    assert [*(await gates(connection, "plain")).values()].count("slot") == 3
+    await write(connection, "urgent", 1, limits=["tenant:b"], task_priority=-20)
+    await engine.look()
+
+    assert [claim.flow_id for claim in await engine.claim(1)] == ["urgent"]
+    assert [*(await gates(connection, "plain")).values()].count("slot") == 2
+
+
 # Rates
 
 
