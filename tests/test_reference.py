@@ -16,6 +16,7 @@ import typer
 import flower
 from flower.cli import app
 from flower.core.errors import FlowerError
+from flower.web.application import INTERFACE
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs/reference"
@@ -32,21 +33,7 @@ def without_pattern(path: str) -> str:
 
 def routes() -> set[str]:
     """Return `METHOD /path` for each route, with the names of what varies in braces."""
-    resources = [
-        importlib.import_module(f"flower.web.{name}")
-        for name in (
-            "health",
-            "api.register",
-            "api.flows",
-            "api.workflows",
-            "api.history",
-            "api.limits",
-            "api.overview",
-            "api.pauses",
-            "api.schedules",
-        )
-    ]
-    found = {(definition.method, definition.path) for resource in resources for definition in resource.routes}
+    found = {(definition.method, definition.path) for resource in INTERFACE for definition in resource.routes}
     return {f"{method} {without_pattern(path)}" for method, path in found}
 
 
@@ -75,7 +62,10 @@ def events() -> set[str]:
 
 
 def test_every_route_is_documented() -> None:
-    assert [route for route in sorted(routes()) if f"`{route}`" not in named("http.md")] == []
+    # the verbs of a flow have a table of their own, and share the beginning of their paths
+    verb = "POST /api/flows/{flowId}"
+    told = {route: route.removeprefix(verb).replace("{step}", "{seq or name}") if route.startswith(verb) else route for route in routes()}
+    assert [route for route in sorted(told) if f"`{told[route]}`" not in named("http.md")] == []
 
 
 def test_every_command_and_every_option_of_it_is_documented() -> None:

@@ -90,6 +90,8 @@ def _program(program: str | None, workers: int, programs: Sequence[str]) -> str:
 
 
 def _limit(fact: Json) -> str:
+    if "until" in fact:
+        return f"the limit {fact['limit']!r} lets the next one start at {fact['until']}, by its rate"
     return f"the limit {fact['limit']!r} ({fact['slots']} at once) is full; inside: {', '.join(fact['holders']) or 'nobody'}"
 
 

@@ -27,7 +27,7 @@ from flower.web.watchers import Watchers
 
 _PLANS_AT_ONCE = 1
 
-_INTERFACE = (register, flows, verbs, signals, pauses, incidents, limits, schedules, workflows, history, overview, events, health, openapi)
+INTERFACE = (register, flows, verbs, signals, pauses, incidents, limits, schedules, workflows, history, overview, events, health, openapi)
 _PAGES = (static_files, sign_in, overview_page, many, ask, flows_page, flow_page, workflows_page, workers_page)
 
 
@@ -55,7 +55,7 @@ def create_app(
     app[keys.WATCHERS] = Watchers(store.changes)
     app.on_shutdown.append(_send_watchers_home)
     rendering.setup(app)
-    for module in (*_INTERFACE, *_PAGES):
+    for module in (*INTERFACE, *_PAGES):
         app.add_routes(module.routes)
     return app
 

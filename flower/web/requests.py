@@ -58,6 +58,14 @@ def part(request: web.Request, name: str) -> str:
     return text
 
 
+def with_key(request: web.Request, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the body *given* with the key of the header Idempotency-Key. Raises Invalid for a header that says another key, or comes twice."""
+    keys = request.headers.getall("Idempotency-Key", [])
+    if keys and any(key != given.setdefault("idempotencyKey", keys[0]) for key in keys):
+        raise Invalid([FieldError("idempotencyKey", "the header Idempotency-Key says another key than the body, or comes twice")])
+    return given
+
+
 def query(request: web.Request, model: type[Model]) -> Model:
     """Return the query as *model*. Raises Invalid for what *model* does not have, and for a value that does not fit.
 

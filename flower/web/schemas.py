@@ -136,7 +136,7 @@ SCHEMAS: dict[str, Json] = {
         ready=_WHOLE | {"description": "let through, and waiting for a slot of a worker"},
         waiting=_WHOLE | {"description": "for this limit"},
         andMore=_YES_OR_NO | {"description": "more wait than were counted"},
-        holders=_array(TEXT) | {"description": "up to five tasks that run, as flow/seq"},
+        holders=_array(TEXT) | {"description": "up to five tasks that run, as flow/seq, or flows"},
         nextAt=_TIME | {"description": "when the rate lets the next one start"},
     ),
     "LimitList": _list_of("Limit"),

@@ -4,15 +4,9 @@ CREATE OR REPLACE FUNCTION flower_limit(name text, options jsonb DEFAULT '{}') R
 #variable_conflict use_variable
 DECLARE
     set_to ms_limit;
-    odd    text;
 BEGIN
-    IF jsonb_typeof(options) IS DISTINCT FROM 'object' THEN
-        PERFORM kr_refuse('options', 'must be a JSON object');
-    END IF;
-    SELECT o INTO odd FROM jsonb_object_keys(options - '{slots,rate,remove,reason,by}'::text[]) o ORDER BY 1 LIMIT 1;
-    IF FOUND THEN
-        PERFORM kr_refuse(odd, 'no such option; there are slots, rate, remove, reason and by');
-    ELSIF octet_length(name) NOT BETWEEN 1 AND 512 THEN
+    PERFORM kr_check_options(options, '{slots,rate,remove}');
+    IF octet_length(name) NOT BETWEEN 1 AND 512 THEN
         PERFORM kr_refuse('name', format('a limit needs a name of 1 to 512 bytes; this one has %s', octet_length(name)));
     ELSIF position('*' IN name) NOT IN (0, length(name)) THEN
         PERFORM kr_refuse('name', 'a * stands at the end of a pattern, as in tenant:*, and nowhere else');
@@ -24,12 +18,17 @@ BEGIN
         PERFORM kr_refuse('rate', 'must be a number per time, as in 10/min; the times are s, min, h and day');
     ELSIF options ->> 'rate' ~ '^[0.]+/' THEN
         PERFORM kr_refuse('rate', 'must be above 0; if nothing may start at all, set slots to 0');
+    ELSIF kr_counts_flows(name) AND options ->> 'rate' IS NOT NULL THEN
+        PERFORM kr_refuse('rate', format('the limit %s counts flows, and a rate is for tasks: name slots', quote_literal(name)));
+    ELSIF starts_with(name, 'unique:') THEN
+        PERFORM kr_refuse('name', 'a unique key lets in one flow at a time, and has no limit to set');
     END IF;
     DELETE FROM ms_limit l WHERE l.name = name AND options -> 'remove' = 'true' RETURNING l.* INTO set_to;
     IF options -> 'remove' = 'true' THEN
         IF set_to IS NULL THEN
             RAISE EXCEPTION 'there is no limit %', quote_literal(name) USING ERRCODE = 'FL404', DETAIL = jsonb_build_object('limit', name);
         END IF;
+        PERFORM kr_end_verb('limit', NULL, NULL, options, jsonb_build_object('limit', name));
         RETURN jsonb_build_object('name', name, 'slots', set_to.slots, 'rate', set_to.rate, 'removed', true);
     ELSIF NOT options ?| '{slots,rate}' THEN
         PERFORM kr_refuse('slots', 'say how many slots, or a rate; or remove');
@@ -41,6 +40,7 @@ BEGIN
     IF set_to.slots IS NULL AND set_to.rate IS NULL THEN
         PERFORM kr_refuse('slots', 'without slots and without a rate it would limit nothing: remove it instead');
     END IF;
+    PERFORM kr_end_verb('limit', NULL, NULL, options, jsonb_build_object('limit', name));
     RETURN jsonb_build_object('name', name, 'slots', set_to.slots, 'rate', set_to.rate);
 EXCEPTION WHEN lock_not_available THEN
     PERFORM kr_not_now(format('somebody else is changing the limit %s at this moment, and has not ended within a second: try again', quote_literal(name)));

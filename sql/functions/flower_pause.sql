@@ -10,7 +10,7 @@ DECLARE
     paused ms_pause;
     told   jsonb;
 BEGIN
-    what := kr_named(options, '{until}');
+    what := kr_thing_to_pause(options, '{until}');
     IF jsonb_typeof(options -> 'until') <> 'null' THEN
         ends := kr_time(options -> 'until', 'until');
         IF ends <= clock_timestamp() THEN
@@ -40,7 +40,7 @@ DECLARE
     what   record;
     others text;
 BEGIN
-    what := kr_named(options, '{}');
+    what := kr_thing_to_pause(options, '{}');
     DELETE FROM ms_pause p WHERE p.kind = what.kind AND p.task_id = what.name;
     IF NOT FOUND THEN
         SELECT string_agg(o.called, ', ' ORDER BY o.n) INTO others FROM (
@@ -54,7 +54,7 @@ EXCEPTION WHEN lock_not_available THEN
 END $$;
 
 -- What the options of both name: one workflow, program or limit, or everything.
-CREATE OR REPLACE FUNCTION kr_named(options jsonb, known text[], OUT kind text, OUT name text) LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION kr_thing_to_pause(options jsonb, known text[], OUT kind text, OUT name text) LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
     many integer;

@@ -70,7 +70,7 @@ BEGIN
     -- a limit that is new lets in who runs already: nothing that has begun is held by it
     INSERT INTO kr_flow_inside (task_flow_id, name)
         SELECT DISTINCT t.task_flow_id, n FROM unnest(checked) n JOIN kr_task_stat t ON t.exec_status = 1 AND 'workflow:' || t.task_id = n
-        WHERE n = ANY (locked) AND EXISTS (SELECT FROM kr_flow_slots(t.task_id)) ON CONFLICT DO NOTHING;
+        WHERE n = ANY (locked) AND EXISTS (SELECT FROM kr_flow_slots('workflow:' || t.task_id)) ON CONFLICT DO NOTHING;
 
     -- who stands at a door though his flow was let in by another worker meanwhile
     SELECT array_agg(t.task_flow_id::text), array_agg(t.task_exec_seq) INTO mflows, mseqs
@@ -82,7 +82,7 @@ BEGIN
             RETURN QUERY SELECT * FROM kr_settle(mflows, mseqs, array_fill(false, ARRAY[cardinality(mflows)]), careful);
         END IF;
         rooms := ARRAY(
-            SELECT CASE WHEN starts_with(n, 'unique:') THEN 1 ELSE (SELECT s.slots FROM kr_flow_slots(substr(n, 10)) s) END - (SELECT count(*) FROM kr_flow_inside i WHERE i.name = n)
+            SELECT (SELECT s.slots FROM kr_flow_slots(n) s) - (SELECT count(*) FROM kr_flow_inside i WHERE i.name = n)
             FROM unnest(locked) WITH ORDINALITY l (n, place) ORDER BY l.place);
         WITH next_ AS MATERIALIZED (
             SELECT DISTINCT r.name, r.room, h.task_flow_id FROM unnest(locked, rooms) r (name, room) CROSS JOIN LATERAL (
@@ -131,16 +131,16 @@ BEGIN
     RETURN QUERY
         SELECT h.task_flow_id::text, h.task_exec_seq FROM unnest(names) n CROSS JOIN LATERAL (
             (SELECT s.* FROM (SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t
-                WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes < 2 AND kr_is_limit_of(n, t.task_id) AND EXISTS (SELECT FROM kr_flow_slots(t.task_id))
+                WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes < 2 AND kr_is_limit_of(n, t.task_id) AND EXISTS (SELECT FROM kr_flow_slots('workflow:' || t.task_id))
                     AND NOT EXISTS (SELECT FROM kr_flow_inside i WHERE i.task_flow_id = t.task_flow_id AND i.name = 'workflow:' || t.task_id)
                 ORDER BY t.run_order LIMIT most FOR UPDATE SKIP LOCKED) s)
             UNION ALL (SELECT s.* FROM (SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t
-                WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes >= 2 AND kr_is_limit_of(n, t.task_id) AND EXISTS (SELECT FROM kr_flow_slots(t.task_id))
+                WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes >= 2 AND kr_is_limit_of(n, t.task_id) AND EXISTS (SELECT FROM kr_flow_slots('workflow:' || t.task_id))
                     AND NOT EXISTS (SELECT FROM kr_flow_inside i WHERE i.task_flow_id = t.task_flow_id AND i.name = 'workflow:' || t.task_id)
                 LIMIT most FOR UPDATE SKIP LOCKED) s)
             UNION ALL (SELECT s.* FROM (SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t
                 WHERE t.exec_status = 0 AND t.gate IN ('pause', 'program', 'limit') AND t.gate = 'limit' AND NOT kr_counts_flows(t.waits_for) AND kr_is_limit_of(n, t.task_id)
-                    AND EXISTS (SELECT FROM kr_flow_slots(t.task_id))
+                    AND EXISTS (SELECT FROM kr_flow_slots('workflow:' || t.task_id))
                     AND NOT EXISTS (SELECT FROM kr_flow_inside i WHERE i.task_flow_id = t.task_flow_id AND i.name = 'workflow:' || t.task_id)
                 LIMIT most FOR UPDATE SKIP LOCKED) s)) h;
     GET DIAGNOSTICS found_ = ROW_COUNT;

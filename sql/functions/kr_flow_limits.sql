@@ -11,12 +11,15 @@ CREATE OR REPLACE FUNCTION kr_unique_name(workflow text, unique_key text) RETURN
     SELECT 'unique:' || replace(replace(workflow, '\', '\\'), ':', '\:') || ':' || unique_key
 $$;
 
--- How many flows of a workflow may be in progress at once; no row: as many as there are. RETURNS TABLE: to be inlined, as kr_gate.
-CREATE OR REPLACE FUNCTION kr_flow_slots(workflow text) RETURNS TABLE (slots integer) LANGUAGE sql STABLE AS $$
+-- How many flows such a limit lets in at once: one of a unique key; of a workflow what its row says, or that of the longest pattern of such (a pattern that begins
+-- before the colon, as *, is one for tasks). No row: as many as there are. RETURNS TABLE: to be inlined, as kr_gate.
+CREATE OR REPLACE FUNCTION kr_flow_slots(limit_name text) RETURNS TABLE (slots integer) LANGUAGE sql STABLE AS $$
     SELECT s.slots FROM (
-        (SELECT m.slots FROM ms_limit m WHERE m.name = 'workflow:' || workflow)
+        (SELECT 1 AS slots WHERE starts_with(limit_name, 'unique:'))
         UNION ALL
-        (SELECT m.slots FROM ms_limit m WHERE m.name LIKE 'workflow:%*' AND starts_with('workflow:' || workflow, left(m.name, -1)) ORDER BY length(m.name) DESC LIMIT 1)
+        (SELECT m.slots FROM ms_limit m WHERE m.name = limit_name AND starts_with(limit_name, 'workflow:'))
+        UNION ALL
+        (SELECT m.slots FROM ms_limit m WHERE m.name LIKE 'workflow:%*' AND starts_with(limit_name, m.prefix) ORDER BY length(m.prefix) DESC LIMIT 1)
         LIMIT 1) s WHERE s.slots IS NOT NULL
 $$;
 
@@ -24,7 +27,7 @@ $$;
 CREATE OR REPLACE FUNCTION kr_flow_door(flow text, workflow text, limits text[]) RETURNS TABLE (name text) LANGUAGE sql STABLE AS $$
     SELECT coalesce(
         (SELECT min(l) FROM unnest(limits) l WHERE starts_with(l, 'unique:') AND NOT EXISTS (SELECT FROM kr_flow_inside i WHERE i.task_flow_id = flow AND i.name = l)),
-        CASE WHEN EXISTS (SELECT FROM ms_limit m WHERE m.name LIKE 'workflow:%') AND EXISTS (SELECT FROM kr_flow_slots(workflow))
+        CASE WHEN EXISTS (SELECT FROM ms_limit m WHERE m.name LIKE 'workflow:%') AND EXISTS (SELECT FROM kr_flow_slots('workflow:' || workflow))
             AND NOT EXISTS (SELECT FROM kr_flow_inside i WHERE i.task_flow_id = flow AND i.name = 'workflow:' || workflow) THEN 'workflow:' || workflow END)
     WHERE limits IS NOT NULL OR EXISTS (SELECT FROM ms_limit m WHERE m.name LIKE 'workflow:%')
 $$;
@@ -44,7 +47,7 @@ END $$;
 -- How many more flows such a limit would let in if all that are over left it; NULL: it does not hold.
 CREATE OR REPLACE FUNCTION kr_flow_room(limit_name text) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    RETURN CASE WHEN starts_with(limit_name, 'unique:') THEN 1 ELSE (SELECT s.slots FROM kr_flow_slots(substr(limit_name, 10)) s) END
+    RETURN (SELECT s.slots FROM kr_flow_slots(limit_name) s)
         - (SELECT count(*) FROM kr_flow_inside i WHERE i.name = limit_name AND kr_goes_on(i.task_flow_id));
 END $$;
 

@@ -93,7 +93,7 @@ BEGIN
                 FROM kr_task_stat t CROSS JOIN unnest(t.limits) l WHERE what.keyed AND t.task_flow_id = ANY (new_) AND octet_length(l) > 512 AND NOT kr_counts_flows(l);
             INSERT INTO kr_recount (kind, name) SELECT DISTINCT 'limit', t.waits_for FROM kr_task_stat t WHERE t.task_flow_id = ANY (new_) AND t.gate || '' = 'limit';
         END IF;
-        INSERT INTO kr_recount (kind, name) SELECT 'limit', 'workflow:' || workflow FROM kr_flow_slots(workflow);
+        INSERT INTO kr_recount (kind, name) SELECT 'limit', 'workflow:' || workflow FROM kr_flow_slots('workflow:' || workflow);
         IF array_to_string(uniques, '') <> '' THEN
             INSERT INTO kr_recount (kind, name)
                 SELECT DISTINCT 'limit', kr_unique_name(workflow, o.unique_key) FROM unnest(ids, uniques) o (id, unique_key) WHERE o.id = ANY (new_) AND o.unique_key IS NOT NULL;

@@ -62,11 +62,11 @@ CREATE OR REPLACE VIEW flower_why AS
             UNION ALL
             SELECT 4, jsonb_build_object('gate', 'program', 'program', t.program) WHERE t.program IS DISTINCT FROM 'WaitForSignal' AND NOT EXISTS (SELECT FROM kr_worker w WHERE t.program = ANY (w.programs))
             UNION ALL       -- limits on flows: which are inside
-            SELECT 5, jsonb_build_object('gate', 'limit', 'limit', d.name, 'slots', CASE WHEN starts_with(d.name, 'unique:') THEN 1 ELSE (SELECT s.slots FROM kr_flow_slots(t.task_id) s) END,
+            SELECT 5, jsonb_build_object('gate', 'limit', 'limit', d.name, 'slots', (SELECT s.slots FROM kr_flow_slots(d.name) s),
                     'unique', (SELECT x.unique_key FROM kr_flow_stat x WHERE x.task_flow_id = t.task_flow_id AND starts_with(d.name, 'unique:')), 'flows', (
                     SELECT coalesce(jsonb_agg(h.task_flow_id), '[]') FROM (
                         SELECT i.task_flow_id FROM kr_flow_inside i WHERE i.name = d.name AND kr_goes_on(i.task_flow_id) ORDER BY i.since_ts LIMIT 5) h))
-                FROM kr_flow_door(t.task_flow_id, t.task_id, t.limits) d WHERE d.name IS NOT NULL AND t.gate IS DISTINCT FROM 'slot' AND (t.gate || t.waits_for = 'limit' || d.name OR kr_flow_room(d.name) <= 0)
+                FROM kr_flow_door(t.task_flow_id, t.task_id, t.limits) d WHERE d.name IS NOT NULL AND t.gate IS DISTINCT FROM 'slot' AND ((t.gate, t.waits_for) = ('limit', d.name) OR kr_flow_room(d.name) <= 0)
             UNION ALL
             SELECT 6, jsonb_build_object('gate', 'limit', 'limit', l.name, 'slots', l.slots, 'holders', l.holders) || jsonb_strip_nulls(jsonb_build_object('until', l.until))
                 FROM kr_full_limits(t.limits) l WHERE t.gate IS DISTINCT FROM 'slot'

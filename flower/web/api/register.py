@@ -17,7 +17,7 @@ from flower.database.store.flows import Flows
 from flower.web.answers import answer
 from flower.web.keys import REGISTRAR, STORE
 from flower.web.problems import REGISTER
-from flower.web.requests import NoQuery, body, json_body, moment, query, tail, valid
+from flower.web.requests import NoQuery, body, json_body, moment, query, tail, valid, with_key
 
 LONGEST_WORKFLOW = 256
 LARGEST_PARAMETERS = 256 * 1024
@@ -184,10 +184,5 @@ def _task_id(request: web.Request) -> str:
 
 async def _registration(request: web.Request) -> Registration:
     sent = await body(request)
-    keys = request.headers.getall("Idempotency-Key", [])
-    if sent is None and not keys:
-        return _NOTHING_SAID
-    given = sent or {}
-    if keys and any(key != given.setdefault("idempotencyKey", keys[0]) for key in keys):
-        raise Invalid([FieldError("idempotencyKey", "the header Idempotency-Key says another key than the body, or comes twice")])
-    return valid(Registration, given)
+    given = with_key(request, sent or {})
+    return valid(Registration, given) if given else _NOTHING_SAID

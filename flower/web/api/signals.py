@@ -9,11 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, StrictStr
 from pydantic.alias_generators import to_camel
 
 from flower.core import shapes
-from flower.core.errors import FieldError, Invalid
 from flower.core.signals import Signal, key_text
 from flower.web.answers import answer
 from flower.web.keys import STORE
-from flower.web.requests import NoQuery, body, query, tail, valid
+from flower.web.requests import NoQuery, body, query, tail, valid, with_key
 
 _SIGNALS = "/api/signals"
 
@@ -45,7 +44,4 @@ async def signal(request: web.Request) -> web.Response:
 
 async def _sent(request: web.Request) -> dict[str, Any]:
     given = await body(request) or {}
-    keys = request.headers.getall("Idempotency-Key", [])
-    if keys and any(key != given.setdefault("idempotencyKey", keys[0]) for key in keys):
-        raise Invalid([FieldError("idempotencyKey", "the header Idempotency-Key says another key than the body, or comes twice")])
-    return given
+    return with_key(request, given)
