@@ -11,11 +11,13 @@ DECLARE
     doors  text[];             -- the limits and patterns that nobody else lets somebody in at now
     inside kr_inside;
     takes  integer[];          -- of how many of each queue we look at the tasks
+    plain  integer;            -- the first of them are of no pattern
     ruled  record;
     round  record;
     found_ record;
     judged record;
 BEGIN
+    names := ARRAY(SELECT unnest(names) UNION SELECT unnest(k.also) FROM kr_turn k WHERE k.name = ANY (names));
     -- the keys of a pattern are found below; a rate counts for each of its own
     SELECT coalesce(array_agg(n) FILTER (WHERE r.pattern IS NULL OR r.every_seconds IS NOT NULL), '{}') AS names, coalesce(array_agg(n) FILTER (WHERE r.pattern IS NULL), '{}') AS plain,
             coalesce(array_agg(DISTINCT r.pattern) FILTER (WHERE r.pattern IS NOT NULL), '{}') AS patterns INTO ruled
@@ -31,6 +33,7 @@ BEGIN
     made.rooms := kr_rooms(ruled.names, doors, inside, now_);
     SELECT coalesce(array_agg(l.name), '{}'), array_agg(l.take) INTO made.looked, takes FROM (
         SELECT n AS name, least(coalesce((made.rooms).free[p.at], most), most) AS take FROM unnest(ruled.plain) n CROSS JOIN LATERAL (SELECT array_position((made.rooms).names, n) AS at) p) l WHERE l.take > 0;
+    plain := cardinality(made.looked);
     FOR round IN SELECT l.name, r.* FROM ms_limit l CROSS JOIN LATERAL kr_round(l, inside, now_) r WHERE l.name = ANY (ruled.patterns) AND l.name = ANY (doors) LOOP
         made.groups := made.groups || round.name::text;
         made.frees := made.frees || round.free;
@@ -39,11 +42,11 @@ BEGIN
         takes := takes || ARRAY(SELECT CASE WHEN cardinality((round.keys).names) >= round.free THEN 1 ELSE least(f, round.free, most) END FROM unnest((round.keys).free) f);
         made.rooms := kr_joined(round.keys, made.rooms);
     END LOOP;
-    SELECT array_agg(c.row_) AS rows_, array_agg(l.place::integer) AS places, array_agg(c.limits::text) FILTER (WHERE cardinality(c.limits) > 1) AS several INTO found_
-        FROM unnest(made.looked, takes) WITH ORDINALITY l (name, take, place) CROSS JOIN LATERAL (
-            SELECT t.ctid AS row_, t.limits FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = l.name
-            ORDER BY t.run_order, t.rank, t.task_exec_seq, t.task_flow_id LIMIT l.take FOR UPDATE OF t SKIP LOCKED) c;
-    IF found_.several IS NOT NULL THEN         -- what else they need is locked and counted, too
+    found_ := kr_heads(made.looked, takes);
+    IF found_.several IS NOT NULL THEN         -- what else they need is locked and counted, too; and those behind them may pass where they cannot
+        IF made.groups IS NOT NULL THEN
+            found_ := kr_heads(made.looked, ARRAY(SELECT t.take + 5 * (t.n > plain)::integer FROM unnest(takes) WITH ORDINALITY t (take, n)));
+        END IF;
         names := ARRAY(SELECT DISTINCT u FROM unnest(found_.several) s CROSS JOIN LATERAL unnest(s::text[]) u WHERE u <> ALL (made.looked));
         doors := doors || kr_lock_limits(ARRAY(SELECT DISTINCT coalesce(r.pattern, n) FROM unnest(names) n CROSS JOIN LATERAL kr_rule(n) r WHERE coalesce(r.pattern, n) <> ALL (doors)));
         made.rooms := kr_joined(made.rooms, kr_rooms(names, doors, kr_inside(), now_));
@@ -54,6 +57,8 @@ BEGIN
     made.firsts := judged.firsts;
     made.heads := judged.heads;
     made.entered := judged.entered;
+    made.blocked := judged.blocked;
+    made.blockers := judged.blockers;
     IF judged.rows_out IS NOT NULL THEN
         UPDATE kr_task_stat t SET (gate, waits_for) = (
                 SELECT g.gate, CASE WHEN g.gate = 'limit' AND NOT kr_counts_flows(g.waits_for) THEN j.full_ ELSE g.waits_for END
@@ -98,16 +103,23 @@ BEGIN
     RETURN moved > 0;
 END $$;
 
--- Which of these waiting tasks may pass the gate limit, and which have to wait elsewhere: fulls, one of their limits that has no room, NULL if it is another gate.
--- places: in *looked*, of the limit where each waits; several: some have more limits than that. Of the keys of a pattern those come first that have fewest inside,
--- in turn, of those that are more urgent; who is not among the first that the pattern may let in is in neither list. They stand one behind the other where the
--- first of those who waited in the last round did: else a newcomer would stand behind all that has waited longer without its limit. firsts: of each pattern, the
--- first order at all.
-CREATE OR REPLACE FUNCTION kr_judged(rows_ tid[], places integer[], several boolean, looked text[], rooms kr_rooms, groups text[], frees integer[],
-    OUT rows_in tid[], OUT orders double precision[], OUT heads text[], OUT entered text[], OUT firsts double precision[], OUT rows_out tid[], OUT fulls text[]) LANGUAGE plpgsql STABLE AS $$
+-- The first in the queues of these limits, locked, as many as they say; several: the limits of those that have more than one, as texts.
+CREATE OR REPLACE FUNCTION kr_heads(looked text[], takes integer[], OUT rows_ tid[], OUT places integer[], OUT several text[]) LANGUAGE sql AS $$
+    SELECT array_agg(c.row_), array_agg(l.place::integer), array_agg(c.limits::text) FILTER (WHERE cardinality(c.limits) > 1)
+    FROM unnest(looked, takes) WITH ORDINALITY l (name, take, place) CROSS JOIN LATERAL (
+        SELECT t.ctid AS row_, t.limits FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = l.name
+        ORDER BY t.run_order, t.rank, t.task_exec_seq, t.task_flow_id LIMIT l.take FOR UPDATE OF t SKIP LOCKED) c
+$$;
+
+-- These waiting tasks, each near the head of the queue of a limit, in the order in which they may pass. places: in *looked*, of the limit where each waits. Of the keys
+-- of a pattern those come first that have fewest inside, in turn, of those that are more urgent. is_here: no other gate has closed meanwhile.
+CREATE OR REPLACE FUNCTION kr_candidates(rows_ tid[], places integer[], looked text[], rooms kr_rooms, groups text[])
+RETURNS TABLE (n bigint, row_ tid, limits text[], place integer, in_group integer, turn bigint, run_order double precision, is_here boolean) LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
 DECLARE
     is_simple boolean := NOT EXISTS (SELECT FROM ms_pause) AND NOT EXISTS (SELECT FROM ms_limit m WHERE m.name LIKE 'workflow:%');
 BEGIN
+    RETURN QUERY
     WITH task AS MATERIALIZED (
         SELECT t.ctid AS row_, h.place, t.limits, t.run_order, t.rank, t.task_exec_seq, t.task_flow_id, t.task_id, t.task_priority, t.program, t.run_after
         FROM unnest(rows_, places) h (row_, place) JOIN kr_task_stat t ON t.ctid = h.row_),
@@ -119,30 +131,74 @@ BEGIN
                 ELSE (SELECT g.gate = 'limit' AND NOT kr_counts_flows(g.waits_for) FROM kr_gate(NULL, t.run_after, t.task_flow_id, t.task_id, t.program, t.limits) g) END AS is_here
         FROM task t CROSS JOIN alive a CROSS JOIN LATERAL (SELECT array_position(rooms.names, looked[t.place]) AS at) r),
     numbered AS (
-        SELECT m.*, min(m.run_order) OVER (PARTITION BY m.in_group, m.task_priority) AS class,
-            row_number() OVER (PARTITION BY m.place ORDER BY m.run_order, m.rank, m.task_exec_seq, m.task_flow_id) AS nth FROM mine m WHERE m.is_here),
-    in_turn AS (
-        SELECT n.*, row_number() OVER (PARTITION BY n.in_group ORDER BY n.class, n.inside + n.nth, n.place, n.nth) AS turn FROM numbered n),
-    first AS MATERIALIZED (
-        SELECT g.n, m.first, least(m.first, k.round_order, k.so_far) AS turn_order, CASE WHEN k.turn_order = least(m.first, k.round_order, k.so_far) THEN k.turns ELSE 0 END AS turns
-        FROM unnest(groups) WITH ORDINALITY g (name, n) JOIN (SELECT i.in_group, min(i.run_order) AS first FROM in_turn i GROUP BY 1) m ON m.in_group = g.n LEFT JOIN kr_turn k ON k.name = g.name),
-    placed AS (
-        SELECT i.*, CASE WHEN i.in_group IS NULL THEN i.run_order ELSE f.turn_order + (f.turns + i.turn) * kr_step_of_turns() END AS new_order
-        FROM in_turn i LEFT JOIN first f ON f.n = i.in_group WHERE i.in_group IS NULL OR i.turn <= frees[i.in_group]),
-    full_ AS (
-        SELECT x.row_, min(x.name) AS name FROM (
-            SELECT p.row_, u.name, row_number() OVER (PARTITION BY u.name ORDER BY p.new_order, p.rank, p.task_exec_seq, p.task_flow_id) > rooms.free[array_position(rooms.names, u.name)] AS is_full
-            FROM placed p CROSS JOIN LATERAL (SELECT DISTINCT unnest(p.limits)) u (name) WHERE several) x
-        WHERE x.is_full GROUP BY 1),
-    judged AS (
-        SELECT p.row_, p.limits, p.place, p.new_order, f.name AS full_, true AS is_here FROM placed p LEFT JOIN full_ f ON f.row_ = p.row_
-        UNION ALL SELECT m.row_, m.limits, m.place, NULL, NULL, false FROM mine m WHERE NOT m.is_here)
-    SELECT array_agg(j.row_) FILTER (WHERE j.is_here AND j.full_ IS NULL), array_agg(j.new_order) FILTER (WHERE j.is_here AND j.full_ IS NULL), array_agg(looked[j.place]) FILTER (WHERE j.is_here AND j.full_ IS NULL),
-            CASE WHEN several THEN (SELECT array_agg(u.name) FROM judged e CROSS JOIN LATERAL (SELECT DISTINCT unnest(e.limits)) u (name) WHERE e.is_here AND e.full_ IS NULL) END,
-            array_agg(j.row_) FILTER (WHERE NOT j.is_here OR j.full_ IS NOT NULL), array_agg(j.full_) FILTER (WHERE NOT j.is_here OR j.full_ IS NOT NULL),
-            (SELECT array_agg(f.first ORDER BY g.n) FROM unnest(groups) WITH ORDINALITY g (name, n) LEFT JOIN first f ON f.n = g.n)
-        INTO rows_in, orders, heads, entered, rows_out, fulls, firsts FROM judged j;
-    entered := coalesce(entered, heads);
+        SELECT m.*, CASE WHEN m.in_group IS NULL THEN m.run_order ELSE min(m.run_order) OVER (PARTITION BY m.in_group, m.task_priority) END AS class,
+            row_number() OVER (PARTITION BY m.place ORDER BY m.run_order, m.rank, m.task_exec_seq, m.task_flow_id) AS nth FROM mine m),
+    in_order AS (
+        SELECT m.*, row_number() OVER (ORDER BY m.class, CASE WHEN m.in_group IS NULL THEN 0 ELSE m.inside + m.nth END, m.place, m.nth) AS n FROM numbered m)
+    SELECT i.n, i.row_, i.limits, i.place, i.in_group, CASE WHEN i.in_group IS NOT NULL THEN row_number() OVER (PARTITION BY i.in_group ORDER BY i.n) END, i.run_order, i.is_here FROM in_order i ORDER BY i.n;
+END $$;
+
+-- Which of these waiting tasks may pass the gate limit, and which have to wait elsewhere: fulls, one of their limits that has no room, NULL if it is another gate.
+-- several: some have more limits than that where they wait. Whom the pattern has no room for is in neither list, nor is who waits there for its turn and needs another
+-- limit that is full: blocked, blockers. Those of a pattern stand one behind the other where the first of those who waited in the last round did: else a newcomer
+-- would stand behind all that has waited longer without its limit. firsts: of each pattern, the first order at all.
+CREATE OR REPLACE FUNCTION kr_judged(rows_ tid[], places integer[], several boolean, looked text[], rooms kr_rooms, groups text[], frees integer[],
+    OUT rows_in tid[], OUT orders double precision[], OUT heads text[], OUT entered text[], OUT firsts double precision[], OUT rows_out tid[], OUT fulls text[],
+    OUT blocked text[], OUT blockers text[]) LANGUAGE plpgsql AS $$
+DECLARE
+    c     record;
+    at    integer;
+    full_ text;
+    bases double precision[];      -- of each pattern, where those who have a turn stand
+    turns bigint[];                -- and how many did so before
+BEGIN
+    SELECT array_agg(f.first ORDER BY g.n), array_agg(least(f.first, k.round_order, k.so_far) ORDER BY g.n), array_agg(CASE WHEN k.turn_order = least(f.first, k.round_order, k.so_far) THEN k.turns ELSE 0 END ORDER BY g.n)
+        INTO firsts, bases, turns FROM unnest(groups) WITH ORDINALITY g (name, n) LEFT JOIN kr_turn k ON k.name = g.name LEFT JOIN (
+            SELECT array_position(groups, rooms.patterns[array_position(rooms.names, looked[h.place])]) AS n, min(t.run_order) AS first
+            FROM unnest(rows_, places) h (row_, place) JOIN kr_task_stat t ON t.ctid = h.row_ GROUP BY 1) f ON f.n = g.n;
+    IF NOT several THEN          -- no more were taken of a limit than there is room for
+        SELECT array_agg(k.row_ ORDER BY k.n) FILTER (WHERE k.is_here), array_agg(CASE WHEN k.in_group IS NULL THEN k.run_order ELSE bases[k.in_group] + (turns[k.in_group] + k.turn) * kr_step_of_turns() END ORDER BY k.n) FILTER (WHERE k.is_here),
+                array_agg(looked[k.place] ORDER BY k.n) FILTER (WHERE k.is_here), array_agg(k.row_) FILTER (WHERE NOT k.is_here), array_agg(NULL::text) FILTER (WHERE NOT k.is_here)
+            INTO rows_in, orders, heads, rows_out, fulls FROM kr_candidates(rows_, places, looked, rooms, groups) k WHERE k.in_group IS NULL OR k.turn <= frees[k.in_group] OR NOT k.is_here;
+        entered := heads;
+        RETURN;
+    END IF;
+    FOR c IN SELECT * FROM kr_candidates(rows_, places, looked, rooms, groups) LOOP
+        IF NOT c.is_here THEN
+            rows_out := rows_out || c.row_;
+            fulls := fulls || NULL::text;
+            CONTINUE;
+        END IF;
+        CONTINUE WHEN frees[c.in_group] <= 0;
+        c.limits := ARRAY(SELECT DISTINCT u FROM unnest(c.limits) u WHERE u IS NOT NULL ORDER BY u);
+        SELECT min(l) INTO full_ FROM unnest(c.limits) l WHERE rooms.free[array_position(rooms.names, l)] <= 0;
+        IF full_ IS NOT NULL THEN
+            IF c.in_group IS NULL THEN
+                rows_out := rows_out || c.row_;
+                fulls := fulls || full_;
+            ELSIF full_ <> looked[c.place] THEN
+                blocked := blocked || looked[c.place];
+                blockers := blockers || full_;
+            END IF;
+            CONTINUE;
+        END IF;
+        FOR i IN 1 .. cardinality(c.limits) LOOP
+            at := array_position(rooms.names, c.limits[i]);
+            IF at IS NOT NULL THEN
+                rooms.free[at] := rooms.free[at] - 1;
+            END IF;
+        END LOOP;
+        rows_in := rows_in || c.row_;
+        heads := heads || looked[c.place];
+        entered := entered || c.limits;
+        IF c.in_group IS NULL THEN
+            orders := orders || c.run_order;
+        ELSE
+            frees[c.in_group] := frees[c.in_group] - 1;
+            turns[c.in_group] := turns[c.in_group] + 1;
+            orders := orders || bases[c.in_group] + turns[c.in_group] * kr_step_of_turns();
+        END IF;
+    END LOOP;
 END $$;
 
 -- How far one turn stands behind another: the least that a double of seconds since 1970 can tell apart.
@@ -173,12 +229,17 @@ BEGIN
         PERFORM kr_note_round(g.name, g.first, g.is_over, ARRAY(SELECT h FROM unnest(made.heads) h WHERE starts_with(h, left(g.name, -1))), made.looked)
             FROM unnest(made.groups, made.firsts, made.rounds) g (name, first, is_over) WHERE g.first IS NOT NULL;
     END IF;
+    IF made.blocked IS NOT NULL THEN
+        INSERT INTO kr_turn AS k (name, also)
+            SELECT b.blocker, array_agg(DISTINCT g) FROM unnest(made.blocked, made.blockers) b (name, blocker) JOIN unnest(made.groups) g ON starts_with(b.name, left(g, -1)) GROUP BY 1
+            ON CONFLICT (name) DO UPDATE SET also = ARRAY(SELECT unnest(k.also) UNION SELECT unnest(excluded.also)) WHERE NOT coalesce(k.also, '{}') @> excluded.also;
+    END IF;
     INSERT INTO kr_recount (kind, name)
         SELECT 'limit', n.name FROM (
             SELECT r.name FROM unnest(rooms.names, rooms.patterns, rooms.free, rooms.locked) r (name, pattern, free, locked)
             WHERE NOT r.locked OR (r.free > 0 AND coalesce(r.pattern <> ALL (full_groups), true) AND r.free > (SELECT count(*) FROM unnest(made.entered) e WHERE e = r.name))
             UNION (SELECT unnest(made.looked) EXCEPT SELECT unnest(rooms.names))) n (name)
-        WHERE EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = n.name);
+        WHERE n.name <> ALL (coalesce(made.blocked, '{}')) AND EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = n.name);
 END $$;
 
 -- By the rates of these limits: when the next may start, and when to look again, if somebody waits for it.

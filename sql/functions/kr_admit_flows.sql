@@ -87,7 +87,7 @@ BEGIN
         WITH next_ AS MATERIALIZED (
             SELECT DISTINCT r.name, r.room, h.task_flow_id FROM unnest(locked, rooms) r (name, room) CROSS JOIN LATERAL (
                 SELECT t.task_flow_id FROM kr_task_stat t
-                WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.gate IN ('pause', 'program', 'limit') AND t.waits_for = r.name
+                WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = r.name
                 ORDER BY t.run_order, t.rank, t.task_exec_seq, t.task_flow_id LIMIT CASE WHEN r.room IS NULL THEN most ELSE least(greatest(r.room, 0), most) END FOR UPDATE OF t SKIP LOCKED) h),
         let_in AS (
             INSERT INTO kr_flow_inside (task_flow_id, name) SELECT n.task_flow_id, n.name FROM next_ n WHERE n.room IS NOT NULL ON CONFLICT DO NOTHING)
@@ -98,7 +98,7 @@ BEGIN
     -- what has room and somebody waiting is looked at again: rows that are locked, more than we take at once
     INSERT INTO kr_recount (kind, name)
         SELECT 'limit', r.name FROM unnest(locked, rooms) r (name, room) WHERE coalesce(r.room, 1) > 0
-            AND EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.gate IN ('pause', 'program', 'limit') AND t.waits_for = r.name);
+            AND EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = r.name);
 END $$;
 
 -- These names, and in place of a pattern the limits on flows that it fits, as far as somebody is inside or waits there.
@@ -109,11 +109,11 @@ BEGIN
     END IF;
     RETURN ARRAY(
         WITH RECURSIVE door AS (        -- each name once, by skipping through the index
-            (SELECT t.waits_for AS name FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.gate IN ('pause', 'program', 'limit') ORDER BY t.gate, t.waits_for LIMIT 1)
+            (SELECT t.waits_for COLLATE "C" AS name FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' ORDER BY t.waits_for COLLATE "C" LIMIT 1)
             UNION ALL
             SELECT n.* FROM door d CROSS JOIN LATERAL (
-                SELECT t.waits_for FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.gate IN ('pause', 'program', 'limit')
-                    AND t.waits_for > d.name ORDER BY t.gate, t.waits_for LIMIT 1) n)
+                SELECT t.waits_for COLLATE "C" FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit'
+                    AND t.waits_for COLLATE "C" > d.name ORDER BY t.waits_for COLLATE "C" LIMIT 1) n)
         SELECT n FROM unnest(names) n WHERE n NOT LIKE 'workflow:%*'
         UNION
         SELECT x.name FROM (SELECT d.name FROM door d UNION SELECT i.name FROM kr_flow_inside i UNION SELECT DISTINCT 'workflow:' || t.task_id FROM kr_task_stat t WHERE t.exec_status = 1) x
@@ -139,7 +139,7 @@ BEGIN
                     AND NOT EXISTS (SELECT FROM kr_flow_inside i WHERE i.task_flow_id = t.task_flow_id AND i.name = 'workflow:' || t.task_id)
                 LIMIT most FOR UPDATE SKIP LOCKED) s)
             UNION ALL (SELECT s.* FROM (SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t
-                WHERE t.exec_status = 0 AND t.gate IN ('pause', 'program', 'limit') AND t.gate = 'limit' AND NOT kr_counts_flows(t.waits_for) AND kr_is_limit_of(n, t.task_id)
+                WHERE t.exec_status = 0 AND t.gate = 'limit' AND NOT kr_counts_flows(t.waits_for) AND kr_is_limit_of(n, t.task_id)
                     AND EXISTS (SELECT FROM kr_flow_slots('workflow:' || t.task_id))
                     AND NOT EXISTS (SELECT FROM kr_flow_inside i WHERE i.task_flow_id = t.task_flow_id AND i.name = 'workflow:' || t.task_id)
                 LIMIT most FOR UPDATE SKIP LOCKED) s)) h;

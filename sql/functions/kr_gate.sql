@@ -4,7 +4,7 @@
 CREATE OR REPLACE FUNCTION kr_gate(parent numeric, run_after timestamptz, flow text, workflow text, program text, limits text[])
 RETURNS TABLE (gate text, waits_for text) LANGUAGE sql STABLE AS $$
     SELECT g.gate, CASE g.gate WHEN 'pause' THEN (SELECT min(p.door) FROM kr_pauses(flow, workflow, kr_gate.program, limits) p) WHEN 'program' THEN program
-        WHEN 'limit' THEN coalesce((SELECT d.name FROM kr_flow_door(flow, workflow, limits) d), (SELECT min(l) FROM unnest(limits) l WHERE NOT kr_counts_flows(l))) END
+        WHEN 'limit' THEN coalesce((SELECT d.name FROM kr_flow_door(flow, workflow, limits) d), kr_queue_of(limits)) END
     FROM (SELECT CASE
         WHEN parent IS NOT NULL THEN 'dependencies'
         WHEN run_after > clock_timestamp() THEN 'time'

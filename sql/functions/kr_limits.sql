@@ -32,6 +32,12 @@ BEGIN
     RETURN names;
 END $$;
 
+-- At which of its limits a task waits, as long as nobody knows which of them is full: at one among whose names slots go round, if there is one.
+CREATE OR REPLACE FUNCTION kr_queue_of(limits text[]) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT l FROM unnest(limits) l WHERE NOT kr_counts_flows(l)
+    ORDER BY CASE WHEN cardinality(limits) > 1 THEN NOT EXISTS (SELECT FROM ms_limit m WHERE m.prefix IS NOT NULL AND starts_with(l, m.prefix)) END, l LIMIT 1
+$$;
+
 -- How many of one limit may stand inside, whatever its slots: as many as all workers can run at once, and half as many again, so that none of them has to
 -- wait while another holds the lock of the limit.
 CREATE OR REPLACE FUNCTION kr_width() RETURNS integer LANGUAGE sql STABLE AS $$

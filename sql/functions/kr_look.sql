@@ -38,7 +38,7 @@ BEGIN
                 WHEN 'unpause' THEN NOT EXISTS (SELECT FROM ms_pause p WHERE p.door = k.name)
                 ELSE EXISTS (SELECT FROM kr_worker w WHERE k.name = ANY (w.programs)) END) d CROSS JOIN LATERAL (
             SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t
-            WHERE t.exec_status = 0 AND t.gate IN ('pause', 'program', 'limit') AND t.gate = CASE d.kind WHEN 'unpause' THEN 'pause' ELSE 'program' END AND t.waits_for = d.name
+            WHERE t.exec_status = 0 AND t.gate IN ('pause', 'program') AND t.gate = CASE d.kind WHEN 'unpause' THEN 'pause' ELSE 'program' END AND t.waits_for = d.name
             ORDER BY t.run_order LIMIT most FOR UPDATE SKIP LOCKED) h;
     GET DIAGNOSTICS found_ = ROW_COUNT;
     IF found_ >= most THEN
@@ -51,20 +51,20 @@ BEGIN
               UNION SELECT p.kind, p.task_id, p.kind = 'flow' OR (p.kind = 'workflow' AND EXISTS (SELECT FROM kr_flow_stat f WHERE f.task_flow_id = p.task_id))
                 FROM unnest(taken) k JOIN ms_pause p ON p.door = k.name WHERE k.kind = 'pause') d CROSS JOIN LATERAL (
             (SELECT s.* FROM (SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t
-                WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes < 2 AND NOT d.is_flow AND CASE d.kind WHEN 'workflow' THEN t.task_id = d.name WHEN 'all' THEN true
-                    WHEN 'limit' THEN t.limits IS NOT NULL AND kr_fits(t.limits, ARRAY[d.name]) ELSE t.program = d.name END
+                WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes < 2 AND NOT d.is_flow AND kr_is_behind(d.kind, d.name, t.task_id, t.program, t.limits)
                 ORDER BY t.run_order LIMIT most FOR UPDATE SKIP LOCKED) s)
             UNION ALL (SELECT s.* FROM (SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t
-                WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes >= 2 AND NOT d.is_flow AND CASE d.kind WHEN 'workflow' THEN t.task_id = d.name WHEN 'all' THEN true
-                    WHEN 'limit' THEN t.limits IS NOT NULL AND kr_fits(t.limits, ARRAY[d.name]) ELSE t.program = d.name END
+                WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes >= 2 AND NOT d.is_flow AND kr_is_behind(d.kind, d.name, t.task_id, t.program, t.limits)
                 LIMIT most FOR UPDATE SKIP LOCKED) s)
             UNION ALL (SELECT s.* FROM (SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t       -- of one flow, by its key
                 WHERE d.is_flow AND t.task_flow_id = d.name AND t.exec_status + 0 = 0 AND t.gate || '' IN ('slot', 'program', 'limit')
                 LIMIT most FOR UPDATE SKIP LOCKED) s)
             UNION ALL (SELECT s.* FROM (SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t       -- they wait at a later gate
-                WHERE t.exec_status = 0 AND t.gate IN ('pause', 'program', 'limit') AND (t.gate = 'limit' OR (t.gate = 'program' AND d.kind <> 'no program'))
-                    AND NOT d.is_flow AND CASE d.kind WHEN 'workflow' THEN t.task_id = d.name WHEN 'all' THEN true
-                    WHEN 'limit' THEN t.limits IS NOT NULL AND kr_fits(t.limits, ARRAY[d.name]) ELSE t.program = d.name END
+                WHERE t.exec_status = 0 AND t.gate IN ('pause', 'program') AND t.gate = 'program' AND d.kind <> 'no program'
+                    AND NOT d.is_flow AND kr_is_behind(d.kind, d.name, t.task_id, t.program, t.limits)
+                LIMIT most FOR UPDATE SKIP LOCKED) s)
+            UNION ALL (SELECT s.* FROM (SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t
+                WHERE t.exec_status = 0 AND t.gate = 'limit' AND NOT d.is_flow AND kr_is_behind(d.kind, d.name, t.task_id, t.program, t.limits)
                 LIMIT most FOR UPDATE SKIP LOCKED) s)) h;
     GET DIAGNOSTICS found_ = ROW_COUNT;
     IF found_ >= most THEN
@@ -97,3 +97,8 @@ BEGIN
         PERFORM pg_notify('flower_end', '');
     END IF;
 END $$;
+
+-- Whether a door is that of a task: of its workflow, one of its limits, everything, or its program.
+CREATE OR REPLACE FUNCTION kr_is_behind(kind text, name text, workflow text, program text, limits text[]) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE kind WHEN 'workflow' THEN workflow = name WHEN 'all' THEN true WHEN 'limit' THEN limits IS NOT NULL AND kr_fits(limits, ARRAY[name]) ELSE program = name END
+$$;

@@ -15,8 +15,9 @@ BEGIN
             + (SELECT count(*) FROM (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes >= 2 LIMIT most + 1) x)
         UNION ALL SELECT 'time', (SELECT count(*) FROM (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'time' LIMIT most + 1) x)
         UNION ALL SELECT d.gate, (SELECT count(*) FROM (
-                SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = d.gate AND t.gate IN ('pause', 'program', 'limit') LIMIT most + 1) x)
-            FROM unnest('{pause,program,limit}'::text[]) d (gate)
+                SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = d.gate AND t.gate IN ('pause', 'program') LIMIT most + 1) x)
+            FROM unnest('{pause,program}'::text[]) d (gate)
+        UNION ALL SELECT 'limit', (SELECT count(*) FROM (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' LIMIT most + 1) x)
         UNION ALL SELECT 'signal', (SELECT count(*) FROM (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'signal' LIMIT most + 1) x)
         UNION ALL SELECT NULL, (SELECT count(*) FROM (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IS NULL LIMIT most + 1) x)),
     standing AS MATERIALIZED (
@@ -26,9 +27,9 @@ BEGIN
         UNION ALL (SELECT 'wait', t.task_flow_id FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes >= 2 LIMIT few + 1)
         UNION ALL (SELECT 'wait', t.task_flow_id FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'time' LIMIT few + 1)
         UNION ALL (SELECT 'wait', t.task_flow_id FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'signal' LIMIT few + 1)
-        UNION ALL (SELECT 'wait', h.task_flow_id FROM unnest('{pause,program,limit}'::text[]) d (gate) CROSS JOIN LATERAL (
-            SELECT t.task_flow_id FROM kr_task_stat t
-            WHERE t.exec_status = 0 AND t.gate = d.gate AND t.gate IN ('pause', 'program', 'limit') LIMIT few + 1) h)
+        UNION ALL (SELECT 'wait', h.task_flow_id FROM unnest('{pause,program}'::text[]) d (gate) CROSS JOIN LATERAL (
+            SELECT t.task_flow_id FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = d.gate AND t.gate IN ('pause', 'program') LIMIT few + 1) h)
+        UNION ALL (SELECT 'wait', t.task_flow_id FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' LIMIT few + 1)
         UNION ALL (SELECT 'wait', t.task_flow_id FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IS NULL LIMIT few + 1)),
     flow AS MATERIALIZED (
         SELECT s.flow, CASE WHEN bool_or(s.status = 'suspend') THEN 'suspend' WHEN bool_or(s.status = 'running') THEN 'running' ELSE 'wait' END AS status

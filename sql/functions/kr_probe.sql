@@ -11,10 +11,10 @@ DECLARE
 BEGIN
     PERFORM pg_notify('flower_probe', nonce);
     WITH RECURSIVE door AS (        -- each gate and name once, by skipping through the index
-        (SELECT t.gate, t.waits_for FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IN ('pause', 'program', 'limit') AND t.gate <> 'limit' ORDER BY t.gate, t.waits_for LIMIT 1)
+        (SELECT t.gate, t.waits_for FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IN ('pause', 'program') ORDER BY t.gate, t.waits_for LIMIT 1)
         UNION ALL
         SELECT n.* FROM door d CROSS JOIN LATERAL (
-            SELECT t.gate, t.waits_for FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IN ('pause', 'program', 'limit') AND t.gate <> 'limit'
+            SELECT t.gate, t.waits_for FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IN ('pause', 'program')
                 AND (t.gate, t.waits_for) > (d.gate, d.waits_for) ORDER BY t.gate, t.waits_for LIMIT 1) n)
     INSERT INTO kr_recount (kind, name)
         SELECT CASE d.gate WHEN 'pause' THEN 'unpause' ELSE d.gate END, d.waits_for FROM door d

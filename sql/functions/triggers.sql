@@ -164,7 +164,7 @@ BEGIN
                 INSERT INTO kr_recount (kind, name) SELECT 'program', p FROM unnest(NEW.programs) p;
                 INSERT INTO kr_recount (kind, name) SELECT 'limit', l.name FROM ms_limit l       -- more workers, more room
                     WHERE l.prefix IS NOT NULL OR EXISTS (
-                        SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.gate IN ('pause', 'program', 'limit') AND t.waits_for = l.name);
+                        SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = l.name);
             ELSE
                 INSERT INTO kr_recount (kind, name) SELECT 'no program', p FROM unnest(OLD.programs) p
                     WHERE NOT EXISTS (SELECT FROM kr_worker w WHERE p = ANY (w.programs));

@@ -29,13 +29,16 @@ CREATE TYPE kr_rooms AS (names text[], patterns text[], inside integer[], free i
 CREATE TYPE kr_inside AS (names text[], counts integer[], waiting integer[]);
 -- Tasks that their limits let through, locked and not written yet: orders: where they stand from now on. looked: the limits at whose queues we looked; groups:
 -- the patterns among them, and frees: how many each might let in; firsts: the first order of those
--- at whom we looked there, and rounds: whether a round is over; heads: where the tasks had waited; entered: all their limits, as often as they enter them.
+-- at whom we looked there, and rounds: whether a round is over; heads: where the tasks had waited; entered: all their limits, as often as they enter them; blocked:
+-- where some keep their turn that need another limit, which is full: blockers.
 CREATE TYPE kr_admission AS (rows_ tid[], orders double precision[], looked text[], rooms kr_rooms, groups text[], frees integer[], firsts double precision[],
-    rounds boolean[], heads text[], entered text[]);
+    rounds boolean[], heads text[], entered text[],
+    blocked text[], blockers text[]);
 
 -- What the engine notes of a limit, of a key, or of a pattern. free_at: when it may let somebody start again by its rate; look_at: when somebody waits
 -- for that. Of a pattern: last_key had the last turn; in the round before that one, and in this one so far, round_order and so_far were the first of those who
 -- waited; whoever has a turn stands there, behind the *turns* that stood at turn_order before.
+-- also: patterns among whose keys some wait for their turn and need this limit, too, which was full.
 CREATE TABLE kr_turn (
     name        text NOT NULL,
     free_at     timestamptz,
@@ -45,6 +48,7 @@ CREATE TABLE kr_turn (
     so_far      double precision,
     turn_order  double precision,
     turns       bigint NOT NULL DEFAULT 0,
+    also        text[],
     CONSTRAINT kr_turn_pkey PRIMARY KEY (name)
 ) WITH (fillfactor = 50);
 CREATE INDEX kr_turn_looks ON kr_turn (look_at) WHERE look_at IS NOT NULL;
@@ -59,9 +63,13 @@ ALTER TABLE kr_task_stat ADD COLUMN keyed text[];
 -- squawk-ignore ban-drop-generated-expression
 ALTER TABLE kr_task_stat ALTER COLUMN run_order DROP EXPRESSION;
 ALTER TABLE kr_task_stat ALTER COLUMN run_order SET DEFAULT 0;
--- Who waits at a limit. The names in the order of their bytes: those that begin alike stand together.
+-- Who waits at a limit. The names in the order of their bytes: those that begin alike stand together. The other index has the rest.
 -- squawk-ignore require-concurrent-index-creation
 CREATE INDEX kr_task_queue ON kr_task_stat (waits_for COLLATE "C", run_order, rank, task_exec_seq, task_flow_id) WHERE exec_status = 0 AND gate = 'limit';
+-- squawk-ignore ban-drop-index
+DROP INDEX kr_task_held;
+-- squawk-ignore require-concurrent-index-creation
+CREATE INDEX kr_task_held ON kr_task_stat (gate, waits_for, run_order, rank, task_exec_seq, task_flow_id) WHERE exec_status = 0 AND gate IN ('pause', 'program');
 
 -- They take or answer something else, and are made anew in this same transaction.
 -- squawk-ignore ban-drop-function

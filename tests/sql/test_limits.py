@@ -187,6 +187,43 @@ async def test_one_tenants_thousand_tasks_do_not_delay_anothers_single_task(pool
     assert [claim.flow_id for claim in (await engine.turn(slots=1, look=True)).claimed] == ["small"]
 
 
+async def test_turns_are_kept_where_another_limit_is_the_scarce_one(engine: Engine, connection: Connection) -> None:
+    await connection.execute("INSERT INTO ms_limit (name, slots) VALUES ('stripe', 2), ('tenant:*', 2)")
+    await write_many(connection, "acme", 50, ["stripe", "tenant:acme"])
+    running = await engine.claim()
+    assert [claim.flow_id for claim in running] == ["acme", "acme"]
+    for flow in ("beta", "gamma"):
+        await write(connection, flow, 1, limits=["tenant:" + flow, "stripe"])
+    await engine.look()
+
+    await engine.finish(running[0])
+
+    assert [claim.flow_id for claim in await engine.claim()] == ["beta"]
+    await engine.finish(running[1])
+    assert [claim.flow_id for claim in await engine.claim()] == ["gamma"]
+
+
+async def test_who_keeps_a_turn_is_let_in_when_somebody_leaves_the_other_limit_who_names_no_tenant(engine: Engine, connection: Connection) -> None:
+    await connection.execute("INSERT INTO ms_limit (name, slots) VALUES ('stripe', 1), ('tenant:*', 2)")
+    await write(connection, "plain", 1, limits=["stripe"])
+    running = await engine.claim()
+    await write(connection, "acme", 1, limits=["stripe", "tenant:acme"])
+    await engine.look()
+    assert (await engine.turn(look=True)).sleep_seconds is None
+
+    await engine.finish(*running)
+
+    assert [claim.flow_id for claim in (await engine.turn(slots=1)).claimed] == ["acme"]
+
+
+async def test_who_needs_no_scarce_limit_passes_those_of_its_key_that_do(engine: Engine, connection: Connection) -> None:
+    await connection.execute("INSERT INTO ms_limit (name, slots) VALUES ('stripe', 0), ('tenant:*', 2)")
+    await write_many(connection, "stripe", 4, ["stripe", "tenant:acme"])
+    await write(connection, "free", 1, limits=["tenant:acme"])
+
+    assert [claim.flow_id for claim in await engine.claim()] == ["free"]
+
+
 async def test_a_turn_is_a_turn_also_before_older_tasks_without_that_limit(pool: Pool, connection: Connection) -> None:
     engine = await Engine(pool, slots=4).enroll("Ok")
     await connection.execute(TENANTS.format(10))

@@ -77,7 +77,9 @@ class Picture:
         elif task["program"] not in self.programs:
             right = {("program", None, task["program"])}
         else:
-            right = {("limit", None, limit) for limit in full} | ({("slot", None, None)} if limits or not full else set())
+            # in the queue of a pattern one keeps its turn, though another of its limits is full
+            kept = {limit for limit in limits if full and any(name.endswith("*") and limit.startswith(name[:-1]) for name in self.slots)}
+            right = {("limit", None, limit) for limit in full | kept} | ({("slot", None, None)} if limits or not full else set())
         return None if seen in right else f"{key} stands at {seen}, should be at one of {right}"
 
 
