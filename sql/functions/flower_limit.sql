@@ -18,6 +18,8 @@ BEGIN
         PERFORM kr_refuse('rate', 'must be a number per time, as in 10/min; the times are s, min, h and day');
     ELSIF options ->> 'rate' ~ '^[0.]+/' THEN
         PERFORM kr_refuse('rate', 'must be above 0; if nothing may start at all, set slots to 0');
+    ELSIF substring(options ->> 'rate' FROM '^[0-9.]+')::numeric < 1 / 36500.0 AND options ->> 'rate' LIKE '%/day' THEN
+        PERFORM kr_refuse('rate', 'must be at least one in a hundred years; if nothing may start at all, set slots to 0');
     ELSIF kr_counts_flows(name) AND options ->> 'rate' IS NOT NULL THEN
         PERFORM kr_refuse('rate', format('the limit %s counts flows, and a rate is for tasks: name slots', quote_literal(name)));
     ELSIF starts_with(name, 'unique:') THEN
@@ -33,15 +35,16 @@ BEGIN
     ELSIF NOT options ?| '{slots,rate}' THEN
         PERFORM kr_refuse('slots', 'say how many slots, or a rate; or remove');
     END IF;
-    INSERT INTO ms_limit AS l (name, slots, rate) VALUES (name, (options ->> 'slots')::numeric, options ->> 'rate')
-        ON CONFLICT ON CONSTRAINT ms_limit_pkey DO UPDATE SET slots = CASE WHEN options ? 'slots' THEN excluded.slots ELSE l.slots END,
-            rate = CASE WHEN options ? 'rate' THEN excluded.rate ELSE l.rate END
-        RETURNING l.* INTO set_to;
-    IF set_to.slots IS NULL AND set_to.rate IS NULL THEN
-        PERFORM kr_refuse('slots', 'without slots and without a rate it would limit nothing: remove it instead');
+    UPDATE ms_limit l SET slots = CASE WHEN options ? 'slots' THEN (options ->> 'slots')::numeric ELSE l.slots END, rate = CASE WHEN options ? 'rate' THEN options ->> 'rate' ELSE l.rate END
+        WHERE l.name = name RETURNING l.* INTO set_to;
+    IF NOT FOUND THEN
+        INSERT INTO ms_limit AS l (name, slots, rate) VALUES (name, (options ->> 'slots')::numeric, options ->> 'rate')
+            ON CONFLICT ON CONSTRAINT ms_limit_pkey DO UPDATE SET slots = excluded.slots, rate = excluded.rate RETURNING l.* INTO set_to;
     END IF;
     PERFORM kr_end_verb('limit', NULL, NULL, options, jsonb_build_object('limit', name));
     RETURN jsonb_build_object('name', name, 'slots', set_to.slots, 'rate', set_to.rate);
-EXCEPTION WHEN lock_not_available THEN
+EXCEPTION WHEN check_violation THEN
+    PERFORM kr_refuse('slots', 'without slots and without a rate it would limit nothing: remove it instead');
+WHEN lock_not_available THEN
     PERFORM kr_not_now(format('somebody else is changing the limit %s at this moment, and has not ended within a second: try again', quote_literal(name)));
 END $$;

@@ -61,7 +61,7 @@ BEGIN
     made.blockers := judged.blockers;
     IF judged.rows_out IS NOT NULL THEN
         UPDATE kr_task_stat t SET (gate, waits_for) = (
-                SELECT g.gate, CASE WHEN g.gate = 'limit' AND NOT kr_counts_flows(g.waits_for) THEN j.full_ ELSE g.waits_for END
+                SELECT g.gate, CASE WHEN g.gate = 'limit' AND NOT kr_counts_flows(g.waits_for) THEN coalesce(j.full_, g.waits_for) ELSE g.waits_for END
                 FROM kr_gate(NULL, t.run_after, t.task_flow_id, t.task_id, t.program, t.limits) g)
             FROM unnest(judged.rows_out, judged.fulls) j (row_, full_) WHERE t.ctid = j.row_;
         made.looked := made.looked || ARRAY(SELECT DISTINCT f FROM unnest(judged.fulls) f WHERE f IS NOT NULL);
@@ -114,7 +114,7 @@ $$;
 -- These waiting tasks, each near the head of the queue of a limit, in the order in which they may pass. places: in *looked*, of the limit where each waits. Of the keys
 -- of a pattern those come first that have fewest inside, in turn, of those that are more urgent. is_here: no other gate has closed meanwhile.
 CREATE OR REPLACE FUNCTION kr_candidates(rows_ tid[], places integer[], looked text[], rooms kr_rooms, groups text[])
-RETURNS TABLE (n bigint, row_ tid, limits text[], place integer, in_group integer, turn bigint, run_order double precision, is_here boolean) LANGUAGE plpgsql STABLE AS $$
+RETURNS TABLE (n bigint, row_ tid, limits text[], place integer, in_group integer, turn bigint, run_order double precision, urgency double precision, is_here boolean) LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
     is_simple boolean := NOT EXISTS (SELECT FROM ms_pause) AND NOT EXISTS (SELECT FROM ms_limit m WHERE m.name LIKE 'workflow:%');
@@ -135,13 +135,13 @@ BEGIN
             row_number() OVER (PARTITION BY m.place ORDER BY m.run_order, m.rank, m.task_exec_seq, m.task_flow_id) AS nth FROM mine m),
     in_order AS (
         SELECT m.*, row_number() OVER (ORDER BY m.class, CASE WHEN m.in_group IS NULL THEN 0 ELSE m.inside + m.nth END, m.place, m.nth) AS n FROM numbered m)
-    SELECT i.n, i.row_, i.limits, i.place, i.in_group, CASE WHEN i.in_group IS NOT NULL THEN row_number() OVER (PARTITION BY i.in_group ORDER BY i.n) END, i.run_order, i.is_here FROM in_order i ORDER BY i.n;
+    SELECT i.n, i.row_, i.limits, i.place, i.in_group, CASE WHEN i.in_group IS NOT NULL THEN row_number() OVER (PARTITION BY i.in_group ORDER BY i.n) END, i.run_order, i.task_priority::double precision * 14400, i.is_here FROM in_order i ORDER BY i.n;
 END $$;
 
 -- Which of these waiting tasks may pass the gate limit, and which have to wait elsewhere: fulls, one of their limits that has no room, NULL if it is another gate.
 -- several: some have more limits than that where they wait. Whom the pattern has no room for is in neither list, nor is who waits there for its turn and needs another
--- limit that is full: blocked, blockers. Those of a pattern stand one behind the other where the first of those who waited in the last round did: else a newcomer
--- would stand behind all that has waited longer without its limit. firsts: of each pattern, the first order at all.
+-- limit that is full: blocked, blockers. Those of a pattern stand one behind the other, each with its urgency, as if registered when the first of those who waited in
+-- the last round was: else a newcomer would stand behind all that has waited longer without its limit. firsts: of each pattern, that time.
 CREATE OR REPLACE FUNCTION kr_judged(rows_ tid[], places integer[], several boolean, looked text[], rooms kr_rooms, groups text[], frees integer[],
     OUT rows_in tid[], OUT orders double precision[], OUT heads text[], OUT entered text[], OUT firsts double precision[], OUT rows_out tid[], OUT fulls text[],
     OUT blocked text[], OUT blockers text[]) LANGUAGE plpgsql AS $$
@@ -154,10 +154,10 @@ DECLARE
 BEGIN
     SELECT array_agg(f.first ORDER BY g.n), array_agg(least(f.first, k.round_order, k.so_far) ORDER BY g.n), array_agg(CASE WHEN k.turn_order = least(f.first, k.round_order, k.so_far) THEN k.turns ELSE 0 END ORDER BY g.n)
         INTO firsts, bases, turns FROM unnest(groups) WITH ORDINALITY g (name, n) LEFT JOIN kr_turn k ON k.name = g.name LEFT JOIN (
-            SELECT array_position(groups, rooms.patterns[array_position(rooms.names, looked[h.place])]) AS n, min(t.run_order) AS first
+            SELECT array_position(groups, rooms.patterns[array_position(rooms.names, looked[h.place])]) AS n, min(t.run_order - t.task_priority::double precision * 14400) AS first
             FROM unnest(rows_, places) h (row_, place) JOIN kr_task_stat t ON t.ctid = h.row_ GROUP BY 1) f ON f.n = g.n;
     IF NOT several THEN          -- no more were taken of a limit than there is room for
-        SELECT array_agg(k.row_ ORDER BY k.n) FILTER (WHERE k.is_here), array_agg(CASE WHEN k.in_group IS NULL THEN k.run_order ELSE bases[k.in_group] + (turns[k.in_group] + k.turn) * kr_step_of_turns() END ORDER BY k.n) FILTER (WHERE k.is_here),
+        SELECT array_agg(k.row_ ORDER BY k.n) FILTER (WHERE k.is_here), array_agg(CASE WHEN k.in_group IS NULL THEN k.run_order ELSE bases[k.in_group] + k.urgency + (turns[k.in_group] + k.turn) * kr_step_of_turns() END ORDER BY k.n) FILTER (WHERE k.is_here),
                 array_agg(looked[k.place] ORDER BY k.n) FILTER (WHERE k.is_here), array_agg(k.row_) FILTER (WHERE NOT k.is_here), array_agg(NULL::text) FILTER (WHERE NOT k.is_here)
             INTO rows_in, orders, heads, rows_out, fulls FROM kr_candidates(rows_, places, looked, rooms, groups) k WHERE k.in_group IS NULL OR k.turn <= frees[k.in_group] OR NOT k.is_here;
         entered := heads;
@@ -196,7 +196,7 @@ BEGIN
         ELSE
             frees[c.in_group] := frees[c.in_group] - 1;
             turns[c.in_group] := turns[c.in_group] + 1;
-            orders := orders || bases[c.in_group] + turns[c.in_group] * kr_step_of_turns();
+            orders := orders || (bases[c.in_group] + c.urgency + turns[c.in_group] * kr_step_of_turns());
         END IF;
     END LOOP;
 END $$;
@@ -242,15 +242,16 @@ BEGIN
         WHERE n.name <> ALL (coalesce(made.blocked, '{}')) AND EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = n.name);
 END $$;
 
--- By the rates of these limits: when the next may start, and when to look again, if somebody waits for it.
+-- By the rates of these limits: when the next may start, and when to look again, if somebody waits for that and not for a place. While one that was let in waits for a
+-- slot, nobody rings for the next: then now and again.
 CREATE OR REPLACE FUNCTION kr_note_starts(rooms kr_rooms, entered text[]) RETURNS void LANGUAGE sql AS $$
     INSERT INTO kr_turn AS k (name, free_at, look_at)
-        SELECT s.name, s.free_at, CASE WHEN EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = s.name)
-            THEN greatest(s.free_at - (greatest(1, ceil(0.1 / s.every_seconds)) - 1) * s.every_seconds * interval '1 s', clock_timestamp() + interval '20 ms') END
-        FROM (SELECT DISTINCT ON (r.name) r.name, r.every_seconds,
-                  greatest(t.free_at, clock_timestamp()) + r.every_seconds * (SELECT count(*) FROM unnest(entered) e WHERE e = r.name) * interval '1 s' AS free_at
-              FROM unnest(rooms.names, rooms.every_seconds, rooms.locked) r (name, every_seconds, locked) LEFT JOIN kr_turn t ON t.name = r.name
-              WHERE r.every_seconds IS NOT NULL AND r.locked) s
+        SELECT s.name, s.now_ + s.due * interval '1 s', CASE WHEN s.has_place AND EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = s.name)
+            THEN s.now_ + greatest(s.due - (kr_burst(s.every_seconds) - 1) * s.every_seconds, least(s.every_seconds, 1), 0.02) * interval '1 s' END
+        FROM (SELECT r.name, r.every_seconds, r.now_, kr_free_in(t.free_at, r.every_seconds, r.now_) + r.every_seconds * r.count AS due, coalesce(l.slots > r.inside + r.count, true) AS has_place
+              FROM (SELECT DISTINCT ON (r.name) r.*, clock_timestamp() AS now_, (SELECT count(*) FROM unnest(entered) e WHERE e = r.name) AS count
+                    FROM unnest(rooms.names, rooms.every_seconds, rooms.locked, rooms.inside) r (name, every_seconds, locked, inside) WHERE r.every_seconds IS NOT NULL AND r.locked) r
+                  CROSS JOIN LATERAL kr_rule(r.name) l LEFT JOIN kr_turn t ON t.name = r.name) s
         ON CONFLICT (name) DO UPDATE SET free_at = excluded.free_at, look_at = excluded.look_at
 $$;
 

@@ -26,16 +26,28 @@ BEGIN
     END LOOP;
 END $$;
 
--- Which task of a limit is refused is not known: while it is, that limit admits nobody, and is tried again. Answers how many came to a slot.
+-- One limit at a time; where that fails, each of those at its head is tried alone, and undone again: who is refused stops itself. Answers how many came to a slot.
 CREATE OR REPLACE FUNCTION kr_admit_each(names text[]) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     ready integer := 0;
+    head  record;
 BEGIN
     FOR i IN 1 .. cardinality(names) LOOP
         BEGIN
             ready := ready + coalesce((kr_settle_admitted(kr_admit(names[i:i]))).ready, 0);
         EXCEPTION WHEN OTHERS THEN
             INSERT INTO kr_recount (kind, name) VALUES ('limit', names[i]);
+            FOR head IN SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND kr_fits(ARRAY[t.waits_for::text], names[i:i])
+                    ORDER BY t.run_order LIMIT 100 FOR UPDATE SKIP LOCKED LOOP
+                BEGIN
+                    UPDATE kr_task_stat t SET gate = 'slot', waits_for = NULL WHERE t.task_flow_id = head.task_flow_id AND t.task_exec_seq = head.task_exec_seq;
+                    RAISE EXCEPTION 'only tried' USING ERRCODE = 'FL001';
+                EXCEPTION WHEN SQLSTATE 'FL001' THEN
+                    NULL;
+                WHEN OTHERS THEN
+                    PERFORM kr_stop_refused(head.task_flow_id, head.task_exec_seq, SQLERRM);
+                END;
+            END LOOP;
         END;
     END LOOP;
     RETURN ready;

@@ -26,6 +26,9 @@ BEGIN
         IF made ~ '\{\w+\}' THEN        -- from the left: what a value holds is no parameter
             SELECT string_agg(CASE WHEN p.n % 2 = 1 THEN p.part ELSE coalesce(parameters ->> p.part, '') END, '' ORDER BY p.n) INTO made
                 FROM regexp_split_to_table(regexp_replace(made, '\{(\w+)\}', E'\x01\\1\x01', 'g'), E'\x01') WITH ORDINALITY p (part, n);
+            IF kr_counts_flows(made) THEN         -- what a value says is no limit on flows
+                made := ':' || made;
+            END IF;
         END IF;
         names := names || made;
     END LOOP;
@@ -44,11 +47,19 @@ CREATE OR REPLACE FUNCTION kr_width() RETURNS integer LANGUAGE sql STABLE AS $$
     SELECT greatest(least(floor(sum(w.slots::bigint) * 1.5), 1000000), 1)::integer FROM kr_worker w
 $$;
 
--- How many may start now by a rate, if *waiting* were let in already and have not begun: a tenth of a second's worth at most.
--- The generic cell rate algorithm (ITU-T I.371): free_at is when the next one is due.
+-- How many may start together by a rate, a tenth of a second's worth; and how many may start now, if *waiting* were let in already and have not begun.
+-- The generic cell rate algorithm (ITU-T I.371): free_at is when the next one is due; never further away than all that may start together take, whatever the rate
+-- was before, or the clock.
+CREATE OR REPLACE FUNCTION kr_burst(every_seconds double precision) RETURNS double precision LANGUAGE sql IMMUTABLE AS $$
+    SELECT greatest(1, least(ceil(0.1 / every_seconds), 1000000))
+$$;
+
+CREATE OR REPLACE FUNCTION kr_free_in(free_at timestamptz, every_seconds double precision, now_ timestamptz) RETURNS double precision LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN free_at > now_ THEN least(extract(epoch FROM free_at - now_)::double precision, kr_burst(every_seconds) * every_seconds) ELSE 0 END
+$$;
+
 CREATE OR REPLACE FUNCTION kr_tokens(limit_name text, every_seconds double precision, waiting integer, now_ timestamptz) RETURNS integer LANGUAGE sql STABLE AS $$
-    SELECT greatest(least(b.burst - waiting, CASE WHEN t.free_at > now_ THEN b.burst - ceil(extract(epoch FROM t.free_at - now_)::double precision / every_seconds) ELSE b.burst END), 0)::integer
-    FROM (SELECT greatest(1, least(ceil(0.1 / every_seconds), 1000000)) AS burst) b LEFT JOIN kr_turn t ON t.name = limit_name
+    SELECT greatest(kr_burst(every_seconds) - greatest(waiting, ceil(kr_free_in((SELECT t.free_at FROM kr_turn t WHERE t.name = limit_name), every_seconds, now_) / every_seconds)), 0)::integer
 $$;
 
 -- How many tasks stand inside each limit. Without bitmaps: only a plain look at an index takes note of the dead entries that it meets.
@@ -75,9 +86,16 @@ CREATE OR REPLACE FUNCTION kr_rooms(limit_names text[], doors text[], inside kr_
           WHERE NOT kr_counts_flows(n)) r
 $$;
 
--- The last name there can be of those that begin like this one, if one of these patterns holds for them; else the name itself.
+-- The last name there can be of those that begin like this one (128 characters of four bytes fit into one), if one of these patterns holds for them; else the
+-- name itself. Never one that comes before it.
 CREATE OR REPLACE FUNCTION kr_last_like(limit_name text, prefixes text[]) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE WHEN prefixes = '{}' THEN limit_name ELSE coalesce((SELECT min(p COLLATE "C") FROM unnest(prefixes) p WHERE starts_with(limit_name, p)) || chr(1114111), limit_name) END
+    SELECT CASE WHEN prefixes = '{}' THEN limit_name
+        ELSE greatest(limit_name COLLATE "C", (SELECT min(p COLLATE "C") FROM unnest(prefixes) p WHERE starts_with(limit_name, p)) || repeat(chr(1114111), 128)) END
+$$;
+
+-- Whether one of these patterns, given by how it begins, holds for a name.
+CREATE OR REPLACE FUNCTION kr_begins(limit_name text, prefixes text[]) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT EXISTS (SELECT FROM unnest(prefixes) p WHERE starts_with(limit_name, p))
 $$;
 
 -- The keys of a pattern that have room and somebody waiting, from the one after the last that had its turn, some more than the pattern may let in: free.
@@ -110,8 +128,8 @@ BEGIN
     SELECT ROW(array_agg(r.name::text), array_agg(rule.name), array_agg(r.count), array_agg(r.free), array_agg(r.every_seconds), array_agg(true))::kr_rooms AS rooms,
             coalesce(bool_or(r.is_again), false) OR count(*) < most AS is_over INTO found_ FROM (
         SELECT k.name, k.is_again, s.count, s.every_seconds, f.free
-        FROM (SELECT l.name, false AS is_again FROM later l WHERE starts_with(l.name, rule.prefix)
-              UNION ALL SELECT s.name, true FROM sooner s WHERE s.name <= last_ AND starts_with(s.name, rule.prefix)) k
+        FROM (SELECT l.name COLLATE "default" AS name, false AS is_again FROM later l WHERE starts_with(l.name, rule.prefix)          -- as the indexes have it
+              UNION ALL SELECT s.name COLLATE "default", true FROM sooner s WHERE s.name <= last_ AND starts_with(s.name, rule.prefix)) k
             LEFT JOIN ms_limit o ON o.name = k.name
             CROSS JOIN LATERAL (SELECT array_position(inside.names, k.name::text) AS at) a
             CROSS JOIN LATERAL (SELECT coalesce(inside.counts[a.at], 0) AS count, CASE WHEN o.name IS NULL THEN rule.slots ELSE o.slots END AS slots,
@@ -119,45 +137,47 @@ BEGIN
             CROSS JOIN LATERAL (SELECT least(s.slots, wide) - s.count AS room) r
             CROSS JOIN LATERAL (SELECT CASE WHEN s.every_seconds IS NULL OR r.room <= 0 THEN r.room
                 ELSE least(r.room, kr_tokens(k.name, s.every_seconds, coalesce(inside.waiting[a.at], 0), now_)) END AS free) f
-        WHERE f.free > 0 AND kr_last_like(k.name, nested) = k.name LIMIT most) r;
+        WHERE f.free > 0 AND NOT kr_begins(k.name, nested) LIMIT most) r;
     keys := found_.rooms;
     is_over := found_.is_over;
 END $$;
 
--- The limits that have room and somebody waiting: none, unless a bell was lost. Each limit and pattern once, by skipping through the index.
+-- The limits that have room and somebody waiting: none, unless a bell was lost. The names that no pattern fits one after the other, by skipping through the index.
 CREATE OR REPLACE FUNCTION kr_open_doors() RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
-    door   text COLLATE "C" := '';
-    inside kr_inside;
-    one    record;
-    most   CONSTANT integer := 200;      -- of unique keys there may be very many
+    most     CONSTANT integer := 200;      -- of unique keys there may be very many
+    door     text COLLATE "C" := '';
+    inside   kr_inside;
+    one      record;
+    prefixes text[];
     flow_doors integer := 0;
 BEGIN
+    IF NOT EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit') THEN
+        RETURN;
+    END IF;
+    inside := kr_inside();
+    prefixes := ARRAY(SELECT m.prefix FROM ms_limit m WHERE m.prefix IS NOT NULL AND NOT kr_counts_flows(m.name));
+    RETURN QUERY SELECT l.name FROM ms_limit l CROSS JOIN LATERAL kr_round(l, inside, clock_timestamp()) r WHERE l.prefix IS NOT NULL AND NOT kr_counts_flows(l.name) AND (r.keys).names IS NOT NULL;
     LOOP
         SELECT t.waits_for COLLATE "C" INTO door FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" > door
             ORDER BY t.waits_for COLLATE "C" LIMIT 1;
         EXIT WHEN NOT FOUND;
         IF kr_counts_flows(door) THEN
             flow_doors := flow_doors + 1;
-            IF flow_doors <= most AND coalesce(kr_flow_room(door) > 0, true) THEN
+            IF flow_doors > most THEN
+                door := kr_last_like(door, '{unique:,workflow:}');
+            ELSIF coalesce(kr_flow_room(door) > 0, true) THEN
                 RETURN NEXT door;
             END IF;
-            CONTINUE;
-        END IF;
-        IF inside IS NULL THEN
-            inside := kr_inside();
-        END IF;
-        SELECT r.* INTO one FROM kr_rule(door) r;
-        IF NOT FOUND THEN
-            RETURN NEXT door;
-        ELSIF one.pattern IS NOT NULL THEN
-            IF EXISTS (SELECT FROM ms_limit l CROSS JOIN LATERAL kr_round(l, inside, clock_timestamp()) r WHERE l.name = one.pattern AND (r.keys).names IS NOT NULL) THEN
-                RETURN NEXT one.pattern;
+        ELSIF kr_begins(door, prefixes) THEN
+            -- names of limits on flows may stand between: not further than to them
+            door := CASE WHEN '' = ANY (prefixes) THEN CASE WHEN door < 'unique:' THEN 'unique:' WHEN door < 'workflow:' THEN 'workflow:' ELSE kr_last_like(door, '{""}') END
+                ELSE kr_last_like(door, prefixes) END;
+        ELSE
+            SELECT r.* INTO one FROM kr_rule(door) r;
+            IF NOT FOUND OR (one.every_seconds IS NULL AND least(one.slots, kr_width()) > coalesce(inside.counts[array_position(inside.names, door::text)], 0)) THEN
+                RETURN NEXT door;
             END IF;
-            EXIT WHEN one.pattern = '*';
-            door := kr_last_like(door, ARRAY[left(one.pattern, -1)]);
-        ELSIF one.every_seconds IS NULL AND least(one.slots, kr_width()) > coalesce(inside.counts[array_position(inside.names, door::text)], 0) THEN
-            RETURN NEXT door;
         END IF;
     END LOOP;
 END $$;

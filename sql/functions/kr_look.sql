@@ -9,6 +9,7 @@ DECLARE
     now_  timestamptz := clock_timestamp();      -- a variable: clock_timestamp() is volatile and no index condition
     taken kr_recount[];
     found_ integer;
+    due   text[];          -- limits by whose rate somebody may start
 BEGIN
     -- by the key: as EXISTS, all pages are read where many rows were
     IF NOT ((SELECT r.id FROM kr_recount r WHERE r.kind <> 'signal' ORDER BY r.id LIMIT 1) IS NOT NULL OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IS NULL)
@@ -25,7 +26,10 @@ BEGIN
     SELECT array_agg(d.kr_recount) INTO taken FROM d;
     RETURN QUERY SELECT NULL, NULL::numeric, bool_or(k.kind <> 'limit'), k.name FROM unnest(taken) k
         WHERE k.kind IN ('limit', 'flow limit', 'new flow limit') AND k.name IS NOT NULL GROUP BY k.name;
-    RETURN QUERY SELECT NULL, NULL::numeric, NULL::boolean, k.name FROM (SELECT k.name FROM kr_turn k WHERE k.look_at <= now_ ORDER BY k.look_at LIMIT most) k
+    WITH d AS (          -- who lets them in says when to look again
+        UPDATE kr_turn k SET look_at = NULL WHERE k.name = ANY (ARRAY(SELECT n.name FROM kr_turn n WHERE n.look_at <= now_ ORDER BY n.look_at LIMIT most FOR UPDATE SKIP LOCKED)) RETURNING k.name)
+    SELECT array_agg(d.name) INTO due FROM d;
+    RETURN QUERY SELECT NULL, NULL::numeric, NULL::boolean, k.name FROM unnest(due) k (name)
         -- a pattern that is gone holds none of its keys any more
         UNION SELECT NULL, NULL, NULL, w.name FROM unnest(taken) k CROSS JOIN LATERAL kr_freed_keys(k.name, most) w (name) WHERE k.kind = 'limit' AND k.name LIKE '%*';
     RETURN QUERY SELECT p.flow, p.seq, false, NULL FROM kr_past_flow_limits(ARRAY(SELECT DISTINCT k.name FROM unnest(taken) k WHERE k.kind = 'new flow limit'), most) p;

@@ -20,6 +20,8 @@ BEGIN
         SELECT CASE d.gate WHEN 'pause' THEN 'unpause' ELSE d.gate END, d.waits_for FROM door d
         WHERE CASE d.gate WHEN 'pause' THEN NOT EXISTS (SELECT FROM ms_pause p WHERE p.door = d.waits_for) ELSE EXISTS (SELECT FROM kr_worker w WHERE d.waits_for = ANY (w.programs)) END
         UNION ALL SELECT CASE WHEN kr_counts_flows(d) THEN 'flow limit' ELSE 'limit' END, d FROM kr_open_doors() d;
+    INSERT INTO kr_recount (kind, task_flow_id, task_exec_seq)
+        SELECT 'task', t.task_flow_id, t.task_exec_seq FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" IS NULL LIMIT 100;
     work := EXISTS (SELECT FROM kr_recount)
         OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IS NULL)
         OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'time' AND t.run_after <= now_)

@@ -65,7 +65,7 @@ BEGIN
         FROM mine m JOIN kr_task_stat t ON t.ctid = m.row_
             LEFT JOIN LATERAL (SELECT o.* FROM kr_open_parent(m.f, m.s, m.w) o WHERE m.blocked OFFSET 0) p ON true
             -- the key of a limit is known when all that the task is called with is
-            LEFT JOIN LATERAL (SELECT k.limits || ARRAY(SELECT u FROM unnest(t.limits) u WHERE kr_counts_flows(u)) AS limits, (SELECT max(octet_length(u)) FROM unnest(k.limits) u) AS length
+            LEFT JOIN LATERAL (SELECT k.limits || ARRAY(SELECT u FROM unnest(t.limits) u WHERE kr_counts_flows(u) AND u <> ALL (k.limits)) AS limits, (SELECT max(octet_length(u)) FROM unnest(k.limits) u) AS length
                 FROM (SELECT kr_limit_names(t.keyed, (kr_input(m.f, t.parameters::jsonb, coalesce(t.inputs, '[]')))[1]::jsonb) AS limits) k
                 WHERE t.keyed IS NOT NULL AND p.parent IS NULL OFFSET 0) n ON true),
     later AS (

@@ -17,6 +17,10 @@ ALTER TABLE ms_limit
     -- squawk-ignore constraint-missing-not-valid
     ADD CONSTRAINT rate_is_not_zero CHECK (rate !~ '^[0.]+/'),
     -- squawk-ignore constraint-missing-not-valid
+    ADD CONSTRAINT rate_is_at_least_one_a_century CHECK (every_seconds <= 3.2e9),
+    -- squawk-ignore constraint-missing-not-valid
+    ADD CONSTRAINT a_limit_limits_something CHECK (slots IS NOT NULL OR rate IS NOT NULL),
+    -- squawk-ignore constraint-missing-not-valid
     ADD CONSTRAINT limits_have_short_names CHECK (octet_length(name) BETWEEN 1 AND 512),
     -- squawk-ignore constraint-missing-not-valid
     ADD CONSTRAINT a_star_stands_at_the_end CHECK (position('*' IN name) IN (0, length(name)));
@@ -66,7 +70,7 @@ ALTER TABLE kr_task_stat ALTER COLUMN run_order SET DEFAULT 0;
 -- Who waits at a limit. The names in the order of their bytes: those that begin alike stand together. The other index has the rest.
 -- squawk-ignore require-concurrent-index-creation
 CREATE INDEX kr_task_queue ON kr_task_stat (waits_for COLLATE "C", run_order, rank, task_exec_seq, task_flow_id) WHERE exec_status = 0 AND gate = 'limit';
--- squawk-ignore ban-drop-index
+-- squawk-ignore require-concurrent-index-deletion
 DROP INDEX kr_task_held;
 -- squawk-ignore require-concurrent-index-creation
 CREATE INDEX kr_task_held ON kr_task_stat (gate, waits_for, run_order, rank, task_exec_seq, task_flow_id) WHERE exec_status = 0 AND gate IN ('pause', 'program');

@@ -126,6 +126,59 @@ async def test_changed_parameters_change_the_key_of_a_task_that_waits(engine: En
     assert await gates(connection, "f") == {1: "limit tenant:b"}
 
 
+@pytest.mark.parametrize("customer", ["workflow:x", "unique:digest:shop-7"])
+async def test_no_value_makes_a_limit_on_flows(engine: Engine, connection: Connection, customer: str) -> None:
+    await connection.execute("INSERT INTO ms_limit (name, slots) VALUES ('*', 1)")
+    await define(connection, "w", {"limits": ["{customer}"]})
+    for _ in range(3):
+        await connection.fetchval("SELECT flower_register('w', $1)", json.dumps({"customer": customer}))
+
+    assert len(await engine.claim()) == 1
+    await connection.execute("UPDATE kr_task_stat SET task_priority = 1 WHERE exec_status = 0")
+    await engine.look()
+    assert await connection.fetchval("SELECT max(cardinality(limits)) FROM kr_task_stat") == 1
+
+
+async def test_the_last_characters_that_there_are_make_keys_like_others(engine: Engine, connection: Connection) -> None:
+    await connection.execute("INSERT INTO ms_limit (name, slots) VALUES ('tenant:*', 1), ('tenant:a*', 1)")
+    for flow, key in (("a", "a\U0010ffffx"), ("b", "\U0010ffff" * 3), ("c", "b")):
+        await write_many(connection, flow, 2, [f"tenant:{key}"])
+
+    assert sorted(claim.flow_id for claim in await engine.claim()) == ["a", "b", "c"]
+    assert (await engine.store.workers.probe(engine.worker_id, "")).work is False
+
+
+async def test_a_bell_that_was_lost_beside_a_pattern_for_everything_is_rung_by_the_probe(engine: Engine, connection: Connection) -> None:
+    names = ("z", "tenant:a", "unique", "workflow:w")
+    await connection.execute(
+        "INSERT INTO ms_limit (name, slots) VALUES ('*', 1), ('z', 0), ('tenant:*', 1), ('tenant:a*', 0), ('unique', 0), ('workflow:*', 0)"
+    )
+    for name in names[:3]:
+        await write(connection, name, 1, limits=[name])
+    await write(connection, "flow", 1, task_id="w")
+    assert await engine.claim() == []
+    await connection.execute("SET session_replication_role = replica; UPDATE ms_limit SET slots = 5; SET session_replication_role = DEFAULT")
+
+    assert {row[0] for row in await connection.fetch("SELECT kr_open_doors()")} == {"*", "tenant:a*", "workflow:w"}
+
+
+async def test_a_row_that_refuses_its_slot_stops_itself_and_not_its_limit(engine: Engine, connection: Connection) -> None:
+    await connection.execute("""
+        INSERT INTO ms_limit (name, slots) VALUES ('l', 1);
+        CREATE FUNCTION frozen() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'frozen'; END $$;
+        CREATE TRIGGER frozen BEFORE UPDATE ON kr_task_stat FOR EACH ROW WHEN (NEW.task_flow_id = 'bad' AND (NEW.gate = 'slot' OR NEW.exec_status = 1)) EXECUTE FUNCTION frozen();
+    """)
+    await write(connection, "bad", 1, limits=["l"])
+    await write(connection, "good", 1, limits=["l"])
+    with pytest.raises(asyncpg.PostgresError, match="frozen"):
+        await engine.turn(slots=5, look=True)
+    for _ in range(3):
+        await engine.turn(slots=0, look=True, careful=True)
+
+    assert [claim.flow_id for claim in (await engine.turn(slots=5, look=True, careful=True)).claimed] == ["good"]
+    assert await connection.fetchval("SELECT outcome FROM kr_task_stat WHERE task_flow_id = 'bad'") == "invalid"
+
+
 async def test_the_limits_of_a_function_hold_where_a_step_names_none(engine: Engine, connection: Connection) -> None:
     await connection.execute(
         "INSERT INTO ms_limit (name, slots) VALUES ('stripe', 0); UPDATE kr_program SET limits = '{stripe}' WHERE program = 'Ok'"
@@ -249,6 +302,17 @@ async def test_the_more_urgent_comes_before_its_turn_and_ageing_lets_nobody_star
     assert await order(engine, 5) == ["old", "urgent", "urgent", "plain", "plain"]
 
 
+async def test_nobody_inherits_the_urgency_of_another_key(pool: Pool, connection: Connection) -> None:
+    engine = await Engine(pool, slots=1).enroll("Ok")
+    await connection.execute(TENANTS.format(1))
+    now = datetime.now(UTC)
+    await write_many(connection, "urgent", 2, ["tenant:a"], priority=-20, registered=now)
+    await write_many(connection, "late", 2, ["tenant:b"], priority=19, registered=now)
+    await write_many(connection, "free", 2, [], registered=now)
+
+    assert await order(engine, 6) == ["urgent", "urgent", "free", "free", "late", "late"]
+
+
 async def test_whoever_has_fewest_running_comes_first(pool: Pool, connection: Connection) -> None:
     engine = await Engine(pool, slots=4).enroll("Ok")
     await connection.execute(TENANTS.format(10))
@@ -354,6 +418,32 @@ async def test_what_a_rate_has_not_used_is_not_saved_up(engine: Engine, connecti
     assert len((await engine.turn(slots=100, look=True)).claimed) == 10
 
 
+async def test_a_rate_that_becomes_faster_counts_at_once_and_one_that_goes_leaves_nothing_to_look_at(engine: Engine, connection: Connection) -> None:
+    await connection.execute("INSERT INTO ms_limit (name, rate) VALUES ('l', '1/day')")
+    await write_many(connection, "f", 3, ["l"])
+    assert seqs(await engine.claim()) == [1]
+
+    await connection.execute("UPDATE ms_limit SET rate = '100/s'")
+    assert ((await engine.turn(slots=5, look=True)).sleep_seconds or 0) < 0.2
+    await connection.execute("UPDATE kr_turn SET free_at = now(), look_at = now()")
+    assert seqs((await engine.turn(slots=5, look=True)).claimed) == [2, 3]
+
+    await connection.execute("UPDATE ms_limit SET rate = '1/day'")
+    await write_many(connection, "g", 2, ["l"])
+    await engine.look()
+    await connection.execute("DELETE FROM ms_limit; DELETE FROM kr_task_stat; UPDATE kr_turn SET look_at = now() WHERE look_at IS NOT NULL")
+    await engine.look()
+    assert (await engine.turn(look=True)).sleep_seconds is None
+
+
+async def test_while_slots_and_not_the_rate_hold_a_task_nobody_looks_again(engine: Engine, connection: Connection) -> None:
+    await connection.execute("INSERT INTO ms_limit (name, slots, rate) VALUES ('l', 1, '100/s')")
+    await write_many(connection, "f", 2, ["l"])
+    assert len(await engine.claim()) == 1
+
+    assert (await engine.turn(look=True)).sleep_seconds is None
+
+
 async def test_each_key_has_a_rate_of_its_own_and_slots_count_besides(engine: Engine, connection: Connection) -> None:
     await connection.execute("INSERT INTO ms_limit (name, slots, rate) VALUES ('tenant:*', 1, '1/h')")
     for key in "ab":
@@ -383,6 +473,9 @@ async def test_each_key_has_a_rate_of_its_own_and_slots_count_besides(engine: En
         ("l", {"rate": "-1/s"}, "rate"),
         ("l", {"rate": "10"}, "rate"),
         ("l", {"rate": "10/week"}, "rate"),
+        ("l", {"rate": "0.000001/day"}, "rate"),
+        ("workflow:w", {"rate": "1/h"}, "rate"),
+        ("unique:w:k", {"slots": 2}, "name"),
         ("l", {"rate": 10}, "rate"),
         ("l", {"slots": None, "rate": None}, "slots"),
         ("l", {}, "slots"),
