@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 from zoneinfo import ZoneInfo
@@ -16,13 +17,13 @@ from flower.cli.surroundings import opened, run
 from flower.cli.times import local
 from flower.cli.verbs import DryRun, Reason, options_of, tell
 from flower.core import shapes
+from flower.core.errors import Invalid
 from flower.core.escape import escape
 from flower.core.model import Flow, Json
 from flower.core.quantities import counted, duration
-from flower.core.schedule import MOST_AT_ONCE, Cron, Schedule, read_every, timetable_of, within
+from flower.core.schedule import Backfilled, Cron, Schedule, backfill_times, read_every, timetable_of
 
 if TYPE_CHECKING:
-    from flower.database.store import Store
     from flower.database.store.schedules import Schedules
 
 app = typer.Typer(help="Workflows that start by the clock.", no_args_is_help=True, rich_markup_mode=None)
@@ -200,20 +201,28 @@ def backfill(
     as_json: AsJson = False,
 ) -> None:
     """Make a flow for each time of a schedule in a range that has none yet. They run at once, whatever its overlap."""
-    since, until = read_time(from_, "--from"), read_time(to, "--to")
+    from rich.progress import track
 
-    async def make() -> Json:
+    since, until = read_time(from_, "--from"), read_time(to, "--to")
+    watched = partial(track, description="backfill", transient=True, console=console(on_stderr=True))
+
+    async def make() -> Backfilled:
         async with opened(database) as store:
-            return await _backfill(store, name, since or datetime.now(UTC), until, dry_run=dry_run)
+            found = await store.schedules.get(name)
+            try:
+                times = backfill_times(found, since or found.now, until or found.now, _MOST_TIMES)
+            except Invalid as error:
+                raise typer.BadParameter(error.errors[0].message, param_hint=f"--{error.errors[0].path}".rstrip("-") or "NAME") from None
+            return await store.schedules.backfill(name, times, dry_run=dry_run, watched=watched)
 
     done = run(make())
-    what = f"would make {counted(len(done['times']), 'flow')}" if dry_run else f"{counted(done['made'], 'flow')} made"
-    tell(done, f"{name}: {what}; {counted(done['there'], 'time')} had one before", as_json=as_json)
+    what = f"would make {counted(len(done.times), 'flow')}" if dry_run else f"{counted(done.made, 'flow')} made"
+    tell(shapes.backfilled(done), f"{name}: {what}; {counted(done.there, 'time')} had one before", as_json=as_json)
     if dry_run and not as_json:
-        for at in done["times"][:_SHOWN_TIMES]:
-            typer.echo(f"  {at}")
-        if len(done["times"]) > _SHOWN_TIMES:
-            typer.echo(f"  and {len(done['times']) - _SHOWN_TIMES} more")
+        for at in done.times[:_SHOWN_TIMES]:
+            typer.echo(f"  {shapes.moment(at)}")
+        if len(done.times) > _SHOWN_TIMES:
+            typer.echo(f"  and {len(done.times) - _SHOWN_TIMES} more")
 
 
 @app.command("preview")
@@ -250,30 +259,6 @@ def _do(database: str | None, verb: _Done, text: str | None, *, as_json: bool) -
 
     done = run(do())
     tell(done, text or str(done["flowId"]), as_json=as_json)
-
-
-async def _backfill(store: Store, name: str, since: datetime, until: datetime | None, *, dry_run: bool) -> Json:
-    from rich.progress import track
-
-    found = await store.schedules.get(name)
-    until = until or found.now
-    if until > found.now:
-        raise typer.BadParameter("lies in the future: what comes then comes by itself", param_hint="--to")
-    if since > until:
-        raise typer.BadParameter("lies behind --to", param_hint="--from")
-    times = _checked(lambda: list(islice(within(found.timetable, since, until), _MOST_TIMES + 1)), "NAME")
-    if len(times) > _MOST_TIMES:
-        raise typer.BadParameter(f"the range has more than {_MOST_TIMES} times: ask for one part after the other", param_hint="--to")
-    batches = [times[begin : begin + MOST_AT_ONCE] for begin in range(0, len(times), MOST_AT_ONCE)]
-    lacks, made = list[datetime](), 0
-    for batch in track(batches, description="backfill", transient=True, console=console(on_stderr=True)):
-        there = await store.schedules.made(name, batch)
-        new = [at for at in batch if at not in there]
-        lacks += new
-        if new and not dry_run:
-            made += len(await store.schedules.backfill(name, new))
-    said = {"schedule": name, "times": [shapes.moment(at) for at in lacks], "made": made, "there": len(times) - len(lacks)}
-    return {**said, "dryRun": True} if dry_run else said
 
 
 def _row(item: Schedule) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from itertools import islice, takewhile
 from typing import Literal, TypeAlias
 
 from flower.core.cron import cron_times, read_cron, zone_named
+from flower.core.errors import FieldError, Invalid
 from flower.core.model import Json
 
 # What is late by no more was no downtime: whoever makes flows was busy.
@@ -244,9 +245,34 @@ def due(timetable: Timetable, catch_up: str, most: int, *, after: datetime, now:
     return Due(times, next_at)
 
 
-def within(timetable: Timetable, since: datetime, until: datetime) -> Iterator[datetime]:
-    """Yield its times from *since* to *until*, both included."""
-    return takewhile(lambda at: at <= until, timetable.times(since - timedelta(microseconds=1)))
+@dataclass(frozen=True, slots=True)
+class Backfilled:
+    """What became of a range of a schedule's times: *times* had no flow yet, *there* had one; *made*: for how many of *times* one was made."""
+
+    schedule: str
+    times: tuple[datetime, ...]
+    made: int
+    there: int
+    is_planned: bool = False
+
+
+def backfill_times(found: Schedule, since: datetime, until: datetime, most: int) -> tuple[datetime, ...]:
+    """Return the times of *found* from *since* to *until*, both included. Raises Invalid, by from and to, for a range that cannot be filled.
+
+    That is one whose end lies in the future, or before its begin, or that has more than *most* times.
+    """
+    if until > found.now:
+        raise Invalid([FieldError("to", "lies in the future: what comes then comes by itself")])
+    if since > until:
+        raise Invalid([FieldError("from", "lies behind the end of the range")])
+    try:
+        coming = takewhile(lambda at: at <= until, found.timetable.times(since - timedelta(microseconds=1)))
+        times = tuple(islice(coming, most + 1))
+    except ValueError as error:
+        raise Invalid([FieldError("", f"the schedule makes no sense: {error}")]) from None
+    if len(times) > most:
+        raise Invalid([FieldError("to", f"the range has more than {most:,} times: ask for one part after the other")])
+    return times
 
 
 def _latest(timetable: Timetable, after: datetime, until: datetime, most: int) -> list[datetime]:

@@ -12,7 +12,7 @@ from flower.core.model import Deed, Flow, Given, Incident, Json, Limit, LogLine,
 from flower.core.pauses import Pause, Paused, Unpaused
 from flower.core.picture import Attempt
 from flower.core.revisions import shown_takes
-from flower.core.schedule import Schedule
+from flower.core.schedule import Backfilled, Schedule
 from flower.core.signals import Sent
 from flower.core.status import status_word
 from flower.core.steps import commands, failing_of
@@ -232,6 +232,12 @@ def schedule(value: Schedule) -> Json:
         "byCode": value.by_code,
         "upcoming": [upcoming_time(at, value.zone) for at in upcoming],
     }
+
+
+def backfilled(value: Backfilled) -> Json:
+    """Return what became of a range of a schedule's times."""
+    said = {"schedule": value.schedule, "times": [moment(at) for at in value.times], "made": value.made, "there": value.there}
+    return {**said, "dryRun": True} if value.is_planned else said
 
 
 def upcoming_time(at: datetime, zone: str) -> Json:

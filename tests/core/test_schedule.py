@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from flower.core.schedule import MOST_AT_ONCE, Cron, Every, due, hash_of, read_every
+from flower.core.errors import Invalid
+from flower.core.schedule import MOST_AT_ONCE, Cron, Every, Schedule, backfill_times, due, hash_of, read_every
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HOURLY = Cron("0 * * * *")
@@ -100,3 +101,33 @@ def test_the_hash_tells_whether_code_says_something_else() -> None:
 
     assert hash_of(one, "w") == hash_of(Cron("0 0 * * *"), "w")
     assert len({hash_of(one, "w"), hash_of(one, "v"), hash_of(Cron("0 0 * * *", overlap="skip"), "w"), hash_of(Every("1d"), "w")}) == 4
+
+
+def written(**fields: Any) -> Schedule:
+    """A row as somebody may have written it, read at `NOON`."""
+    nothing = dict.fromkeys(("cron", "every", "priority", "reason", "error", "next_at", "last_at", "passed_at", "passed_why"))
+    usual = {"name": "s", "workflow": "w", "zone": "UTC", "parameters": {}, "catch_up": "last", "catch_up_most": 100, "overlap": "queue"}
+    rest = {"on_failure": "go-on", "paused": False, "since_at": NOON, "by_code": False, "waiting": 0, "in_progress": (), "now": NOON}
+    return Schedule(**nothing | usual | rest | fields)
+
+
+def test_a_range_is_filled_with_both_its_ends() -> None:
+    hourly = written(every=timedelta(hours=1))
+
+    assert backfill_times(hourly, NOON - timedelta(hours=2), NOON, 3) == tuple(NOON - timedelta(hours=ago) for ago in (2, 1, 0))
+
+
+@pytest.mark.parametrize(
+    ("fields", "since", "until", "path", "words"),
+    [
+        ({"cron": "* * * * *"}, NOON, NOON + SECOND, "to", "future"),
+        ({"cron": "* * * * *"}, NOON, NOON - SECOND, "from", "behind"),
+        ({"every": SECOND}, NOON - 3 * SECOND, NOON, "to", "more than 3 times"),
+        ({"cron": "nonsense"}, NOON, NOON, "", "makes no sense"),
+    ],
+)
+def test_a_range_that_cannot_be_filled_is_refused_by_its_end(fields: dict[str, Any], since: datetime, until: datetime, path: str, words: str) -> None:
+    with pytest.raises(Invalid, match=words) as refused:
+        backfill_times(written(**fields), since, until, 3)
+
+    assert refused.value.errors[0].path == path

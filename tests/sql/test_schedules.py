@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from flower.core.errors import Invalid, NotNow, UnknownSchedule
-from flower.core.schedule import Cron, Every
+from flower.core.schedule import Backfilled, Cron, Every
 from flower.database.pool import Connection, Pool
 from flower.database.store import Store
 from flower.database.store.schedules import Schedules
@@ -379,11 +379,14 @@ async def test_backfill_makes_what_lacks_and_nothing_twice(connection: Connectio
     (last,) = await times(connection, "hourly")
     wanted = hours(first, 5)
 
+    planned = await schedules.backfill("hourly", wanted, dry_run=True)
+    assert planned == Backfilled("hourly", tuple(at for at in wanted if at != last), made=0, there=1, is_planned=True)
+    assert await times(connection, "hourly") == [last]
+
     made = await schedules.backfill("hourly", wanted), await schedules.backfill("hourly", wanted)
 
-    assert [len(ids) for ids in made] == [4, 0]
+    assert made == (Backfilled("hourly", planned.times, made=4, there=1), Backfilled("hourly", (), made=0, there=5))
     assert await times(connection, "hourly") == wanted
-    assert await schedules.made("hourly", [*wanted, last + HOUR]) == set(wanted)
 
 
 @pytest.mark.parametrize(
@@ -449,7 +452,7 @@ async def test_verbs_on_what_is_not_there_name_what_is(schedules: Schedules) -> 
     with pytest.raises(UnknownSchedule):
         await schedules.remove("nigthly")
     with pytest.raises(UnknownSchedule):
-        await schedules.backfill("nigthly", [])
+        await schedules.backfill("nigthly", [datetime.now(UTC)])
 
 
 async def test_a_verb_waits_no_longer_than_a_second_for_somebody_else(connection: Connection, other: Connection, schedules: Schedules) -> None:

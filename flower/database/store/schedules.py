@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
+from typing import TypeAlias
 
 import asyncpg
 
 from flower.core.errors import FieldError, FlowerError, Invalid, NotNow, UnknownSchedule
 from flower.core.model import Flow, Json
-from flower.core.schedule import Due, Schedule, Timetable, hash_of
+from flower.core.schedule import MOST_AT_ONCE, Backfilled, Due, Schedule, Timetable, hash_of
 from flower.database.errors import invalid
 from flower.database.pool import Pool
 from flower.database.queries import query
@@ -20,6 +21,7 @@ from flower.database.store.rows import flow_of, json_of
 from flower.database.store.workflows import Workflows
 
 Options = Mapping[str, Json]
+_Batch: TypeAlias = Sequence[datetime]
 
 _MOST_NAMES = 10_000
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -112,17 +114,25 @@ class Schedules:
         """Start its workflow now, whatever its own times are."""
         return await self._send(query("fire_schedule"), name, options)
 
-    async def backfill(self, name: str, times: Sequence[datetime]) -> tuple[str, ...]:
-        """Make a flow for each of *times* that has none yet, in one transaction; return their ids."""
+    async def backfill(
+        self, name: str, times: Sequence[datetime], *, dry_run: bool = False, watched: Callable[[Sequence[_Batch]], Iterable[_Batch]] = iter
+    ) -> Backfilled:
+        """Make a flow for each of *times* that has none yet; *dry_run*: only say for which. A transaction for each batch, *watched* as they go by."""
+        batches = [times[begin : begin + MOST_AT_ONCE] for begin in range(0, len(times), MOST_AT_ONCE)]
+        lacks, made = list[datetime](), 0
+        for batch in watched(batches):
+            there = {row["at"] for row in await self._pool.fetch(query("scheduled_times"), name, list(batch))}
+            new = [at for at in batch if at not in there]
+            lacks += new
+            if new and not dry_run:
+                made += await self._make(name, new)
+        return Backfilled(name, tuple(lacks), made, len(times) - len(lacks), is_planned=dry_run)
+
+    async def _make(self, name: str, times: Sequence[datetime]) -> int:
         try:
-            rows = await self._pool.fetch(query("backfill"), name, list(times))
+            return len(await self._pool.fetch(query("backfill"), name, list(times)))
         except asyncpg.PostgresError as error:
             raise await self._refusal(name, error) from None
-        return tuple(row["flow_id"] for row in rows)
-
-    async def made(self, name: str, times: Sequence[datetime]) -> frozenset[datetime]:
-        """Return those of *times* that have a flow, or wait for their turn."""
-        return frozenset(row["at"] for row in await self._pool.fetch(query("scheduled_times"), name, list(times)))
 
     # What is there.
 
