@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 from typing import Literal, TypeAlias
@@ -15,6 +14,7 @@ from typing import Literal, TypeAlias
 from flower.core.cron import cron_times, read_cron, zone_named
 from flower.core.errors import FieldError, Invalid
 from flower.core.model import Json
+from flower.core.quantities import span
 
 # What is late by no more was no downtime: whoever makes flows was busy.
 GRACE = timedelta(minutes=1)
@@ -24,8 +24,6 @@ MOST_AT_ONCE = 100
 LEFT_ALONE = "a schedule of this name is there that no code has written; remove it (python -m flower schedule remove), or let it be"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(days=3650)
-_EVERY = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 CatchUp: TypeAlias = Literal["none", "last", "all"]
 Overlap: TypeAlias = Literal["skip", "queue", "cancel"]
@@ -89,26 +87,25 @@ class Cron(_Rules):
 class Every(_Rules):
     """Starts a workflow every so long (`"15m"`, or a timedelta), at multiples of it since 1970 in UTC. Raises ValueError for less than a second."""
 
-    every: timedelta | str
+    every: InitVar[timedelta | str]
+    period: timedelta = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "every", read_every(self.every) if isinstance(self.every, str) else _bounded(self.every, str(self.every)))
+    def __post_init__(self, every: timedelta | str) -> None:
+        object.__setattr__(self, "period", read_every(every) if isinstance(every, str) else _bounded(every, str(every)))
 
     def times(self, after: datetime) -> Iterator[datetime]:
         """Yield its times behind *after*, in UTC and in order."""
-        every = self.every if isinstance(self.every, timedelta) else read_every(self.every)
         try:
-            at = _EPOCH + every * ((after - _EPOCH) // every + 1)
+            at = _EPOCH + self.period * ((after - _EPOCH) // self.period + 1)
             while True:
                 yield at
-                at += every
+                at += self.period
         except OverflowError:
             return
 
     def options(self, workflow: str) -> dict[str, Json]:
         """Return it as `flower_schedule` takes it."""
-        every = self.every if isinstance(self.every, timedelta) else read_every(self.every)
-        return self._options(workflow) | {"every": every.total_seconds()}
+        return self._options(workflow) | {"every": self.period.total_seconds()}
 
 
 Timetable: TypeAlias = Cron | Every
@@ -116,11 +113,8 @@ Timetable: TypeAlias = Cron | Every
 
 def read_every(text: str) -> timedelta:
     """Return how long *text* (`10s`, `15m`, `2h`, `1d`) is. Raises ValueError for what is no such text, and for less than a second."""
-    match = _EVERY.fullmatch(text.strip())
-    if match is None:
-        raise ValueError(f"{text!r} is no time; write one like 10s, 15m, 2h or 1d")
     try:
-        return _bounded(timedelta(**{_UNITS[match[2]]: float(match[1])}), text)
+        return _bounded(span(text), text)
     except OverflowError:
         raise ValueError(_bounds(text)) from None
 

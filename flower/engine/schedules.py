@@ -111,5 +111,5 @@ def _tell(events: tuple[Event, ...]) -> None:
             _log.debug("schedule.fired", schedule=event.schedule, at=at, flow=event.flow_id)
         elif event.what == "passed over":
             _log.info("schedule.passed_over", schedule=event.schedule, at=at, why=event.message)
-        elif event.what == "suspended":
-            _log.error("schedule.suspended", schedule=event.schedule, at=at, message=event.message)
+        elif event.what == "stopped":
+            _log.error("schedule.stopped", schedule=event.schedule, at=at, message=event.message)

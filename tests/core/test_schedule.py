@@ -84,7 +84,7 @@ def test_every_counts_from_1970_so_that_it_is_the_same_for_everybody() -> None:
     assert next(Every("7m").times(NOON)) == next(Every(timedelta(seconds=420)).times(NOON + 10 * SECOND))
 
 
-@pytest.mark.parametrize("text", ["0s", "0", "-1m", "15", "m", "1w", "0.5s", "4000d", "1e9d", "inf", "", "9" * 400 + "d"])
+@pytest.mark.parametrize("text", ["0s", "0", "-1m", "15", "m", "1w", "0.5s", "4000d", "1e9d", "inf", "", "9" * 400 + "d", " 1h", "1h\n"])
 def test_what_is_no_time_between_a_second_and_ten_years_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"10s, 15m|at least a second"):
         read_every(text)
@@ -105,9 +105,17 @@ def test_the_hash_tells_whether_code_says_something_else() -> None:
 
 def written(**fields: Any) -> Schedule:
     """A row as somebody may have written it, read at `NOON`."""
-    nothing = dict.fromkeys(("cron", "every", "priority", "reason", "error", "next_at", "last_at", "passed_at", "passed_why"))
-    usual = {"name": "s", "workflow": "w", "zone": "UTC", "parameters": {}, "catch_up": "last", "catch_up_most": 100, "overlap": "queue"}
-    rest = {"on_failure": "go-on", "paused": False, "since_at": NOON, "by_code": False, "waiting": 0, "in_progress": (), "now": NOON}
+    nothing: dict[str, Any] = dict.fromkeys(("cron", "every", "priority", "reason", "error", "next_at", "last_at", "passed_at", "passed_why"))
+    usual: dict[str, Any] = {
+        "name": "s",
+        "workflow": "w",
+        "zone": "UTC",
+        "parameters": {},
+        "catch_up": "last",
+        "catch_up_most": 100,
+        "overlap": "queue",
+    }
+    rest: dict[str, Any] = {"on_failure": "go-on", "paused": False, "since_at": NOON, "by_code": False, "waiting": 0, "in_progress": (), "now": NOON}
     return Schedule(**nothing | usual | rest | fields)
 
 

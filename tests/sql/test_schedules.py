@@ -9,9 +9,10 @@ from typing import Any
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from flower.core.errors import Invalid, NotNow, UnknownSchedule
-from flower.core.schedule import Backfilled, Cron, Every
+from flower.core.schedule import Backfilled, Cron, Every, read_every
 from flower.database.pool import Connection, Pool
 from flower.database.store import Store
 from flower.database.store.schedules import Schedules
@@ -163,8 +164,10 @@ async def test_rubbish_stops_itself_with_a_message_and_nothing_else(
     await missed(connection, "rubbish", 3 * HOUR, **columns)
     await missed(connection, "sound", HOUR)
 
-    await look(schedules)
+    with capture_logs() as said:
+        await look(schedules)
 
+    assert [event["schedule"] for event in said if event["event"] == "schedule.stopped"] == ["rubbish"]
     stopped = await one(connection, "rubbish")
     assert words in stopped["error"]
     assert len(await times(connection, "sound")) == 1
@@ -371,6 +374,53 @@ async def test_fire_starts_a_flow_now_and_takes_no_time_away(connection: Connect
     assert (flow["schedule"], flow["scheduled_ts"], flow["task_priority"]) == ("yearly", None, Decimal(-5))
     assert (await one(connection, "yearly"))["next_ts"] == before
     assert (await schedules.get("yearly")).in_progress == (done["flowId"],)
+
+
+async def test_who_pauses_unpauses_or_fires_a_schedule_and_why_is_kept(connection: Connection, schedules: Schedules) -> None:
+    await schedules.put("yearly", {"workflow": "w", "cron": "0 0 1 1 *"})
+    said = {"by": "anna", "reason": "stocktaking"}
+
+    assert await schedules.pause("yearly", said) == {"schedule": "yearly", "paused": True}
+    assert await schedules.unpause("yearly", said) == {"schedule": "yearly", "paused": False}
+    fired = await schedules.fire("yearly", {**said, "parameters": {"password": "s3cret"}})
+
+    kept = [tuple(row) for row in await connection.fetch("SELECT verb, task_flow_id, who, reason, what ->> 'schedule' FROM kr_audit ORDER BY id")]
+    assert fired.keys() == {"schedule", "flowId"}
+    assert kept == [(verb, flow, "anna", "stocktaking", "yearly") for verb, flow in (("pause", None), ("unpause", None), ("fire", fired["flowId"]))]
+    assert not await connection.fetchval("SELECT EXISTS (SELECT FROM kr_audit a WHERE a::text LIKE '%s3cret%')")
+
+
+async def test_a_span_means_in_sql_what_it_means_in_python(connection: Connection) -> None:
+    for text in (
+        "1s",
+        "90s",
+        "1.5m",
+        "2h",
+        "1d",
+        "3650d",
+        "3650.5d",
+        "0s",
+        "0.5s",
+        "15",
+        "1w",
+        "1 hour",
+        "01:00:00",
+        "1 month",
+        " 1h",
+        "1h ",
+        "-1m",
+        "",
+        "9" * 50 + "d",
+    ):
+        try:
+            expected: timedelta | str = read_every(text)
+        except ValueError:
+            expected = "FL422"
+        try:
+            found = await connection.fetchval("SELECT kr_every(to_jsonb($1::text))", text)
+        except asyncpg.PostgresError as error:
+            found = error.sqlstate
+        assert found == expected, text
 
 
 async def test_backfill_makes_what_lacks_and_nothing_twice(connection: Connection, schedules: Schedules) -> None:

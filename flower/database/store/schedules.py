@@ -56,7 +56,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What became of a time of a schedule: *what* is taken, fired, passed over or suspended."""
+    """What became of a time of a schedule: *what* is taken, fired, passed over or stopped."""
 
     what: str
     schedule: str
