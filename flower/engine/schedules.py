@@ -17,7 +17,7 @@ from flower.core.errors import ConfigurationError, DatabaseLost
 from flower.core.schedule import Due, due, timetable_of
 from flower.database.errors import refusal
 from flower.database.store.schedules import Candidate, Event, Planned, Schedules
-from flower.engine.pauses import Pauses
+from flower.engine.patience import Patience
 
 _log = log.get()
 
@@ -55,16 +55,16 @@ class Clockwork:
 
     async def run(self) -> None:
         """Work until cancelled. Stays while the database is away."""
-        pauses = Pauses(longest_seconds=5)
+        patience = Patience(longest_seconds=5)
         while True:
             self._bell.clear()
             try:
                 seconds = await self._turn()
             except (DatabaseLost, ConfigurationError, asyncpg.PostgresError) as error:
                 _log.warning("schedules.failed", message=refusal(error) if isinstance(error, asyncpg.PostgresError) else str(error))
-                await pauses.pause()
+                await patience.wait()
                 continue
-            pauses.reset()
+            patience.reset()
             self._look_at = None if seconds is None else monotonic() + seconds
             try:
                 async with asyncio.timeout(seconds):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from aiohttp import web
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
@@ -15,7 +15,7 @@ from flower.core.cron import read_cron, zone_named
 from flower.core.errors import FieldError, Invalid
 from flower.core.masks import HIDDEN, is_masked
 from flower.core.model import Json
-from flower.core.schedule import backfill_times, read_every
+from flower.core.schedule import CatchUp, OnFailure, Overlap, backfill_times, read_every
 from flower.database.store.schedules import Options, Schedules
 from flower.web.answers import answer
 from flower.web.api.verbs import Said, caller
@@ -68,10 +68,10 @@ class Scheduled(BaseModel):
     )
     parameters: dict[str, Any] | None = Field(default=None, description="of each flow")
     priority: StrictInt | None = Field(default=None, ge=-20, le=19, description="of each flow; without it the workflow's")
-    catch_up: Literal["none", "last", "all"] = Field(default="last", description="which of the times make a flow that were missed for over a minute")
+    catch_up: CatchUp = Field(default="last", description="which of the times make a flow that were missed for over a minute")
     catch_up_most: StrictInt = Field(default=100, ge=1, le=1000, description="how many, of all")
-    overlap: Literal["skip", "queue", "cancel"] = Field(default="queue", description="what a time does while a flow of the schedule is in progress")
-    on_failure: Literal["go-on", "hold"] = Field(default="go-on", description="hold: a flow that has failed counts as in progress")
+    overlap: Overlap = Field(default="queue", description="what a time does while a flow of the schedule is in progress")
+    on_failure: OnFailure = Field(default="go-on", description="hold: a flow that has failed counts as in progress")
 
 
 class Firing(Said):
