@@ -68,6 +68,11 @@ def limit(value: Limit) -> Json:
     }
 
 
+def removed_limit(name: str) -> Json:
+    """Return that the limit called *name* is removed."""
+    return {"name": name, "removed": True}
+
+
 def flow(value: Flow) -> Json:
     """Return *value* as it stands in lists: of the task that failed only the name."""
     return {

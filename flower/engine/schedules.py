@@ -16,7 +16,7 @@ from flower.core import log
 from flower.core.errors import ConfigurationError, DatabaseLost
 from flower.core.schedule import Due, due, timetable_of
 from flower.database.errors import refusal
-from flower.database.store.schedules import Candidate, Event, Planned, Schedules
+from flower.database.store.clockwork import Candidate, DueSchedules, Event, Planned
 from flower.engine.patience import Patience
 
 _log = log.get()
@@ -33,7 +33,7 @@ _NO_TIME = "since_ts, next_ts or last_ts lies before 1970: correct it, and unpau
 class Clockwork:
     """Makes the flows of all schedules in time."""
 
-    def __init__(self, schedules: Schedules) -> None:
+    def __init__(self, schedules: DueSchedules) -> None:
         self._schedules = schedules
         self._bell = asyncio.Event()
         self._look_at: float | None = None

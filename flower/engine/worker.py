@@ -74,7 +74,7 @@ class Life:
         self._journal, self._tally = Journal(), Tally()
         self._runner = Runner(plan.registry, threads=plan.slots, transactions=Transactions(self._lent), journal=self._journal)
         self._dispatcher = Dispatcher(store=self._store, worker=self.worker_id, runner=self._runner, slots=plan.slots, tally=self._tally)
-        self._clockwork = Clockwork(self._store.schedules)
+        self._clockwork = Clockwork(self._store.due_schedules)
         self._listener = Listener(
             plan.url, plan.schema, ("flower", "flower_stop", "flower_end", "flower_schedule"), self._heard, worker=str(self.worker_id)
         )

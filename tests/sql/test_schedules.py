@@ -15,6 +15,7 @@ from flower.core.errors import Invalid, NotNow, UnknownSchedule
 from flower.core.schedule import Backfilled, Cron, Every, read_every
 from flower.database.pool import Connection, Pool
 from flower.database.store import Store
+from flower.database.store.clockwork import DueSchedules
 from flower.database.store.schedules import Schedules
 from flower.engine.schedules import Clockwork, plan
 from tests.sql.engine import Engine, define
@@ -30,9 +31,14 @@ async def schedules(pool: Pool, connection: Connection, engine: Engine) -> Sched
     return Store(pool).schedules
 
 
+def due(schedules: Schedules) -> DueSchedules:
+    """What the engine asks and writes of the same schedules."""
+    return DueSchedules(schedules._pool)
+
+
 async def look(schedules: Schedules) -> float | None:
     """Do what a worker does when it wakes; return in how many seconds it would look again."""
-    return await Clockwork(schedules)._turn()
+    return await Clockwork(due(schedules))._turn()
 
 
 async def missed(connection: Connection, name: str, ago: timedelta, **columns: object) -> datetime:
@@ -98,9 +104,9 @@ async def test_what_was_missed_is_caught_up_as_the_row_says(connection: Connecti
 
 async def test_two_who_look_at_once_make_one_flow(connection: Connection, schedules: Schedules) -> None:
     await missed(connection, "hourly", HOUR)
-    seen_by_one, seen_by_other = await schedules.candidates(10), await schedules.candidates(10)
+    seen_by_one, seen_by_other = await due(schedules).candidates(10), await due(schedules).candidates(10)
 
-    made = [await schedules.settle([plan(candidate) for candidate in seen]) for seen in (seen_by_one, seen_by_other)]
+    made = [await due(schedules).settle([plan(candidate) for candidate in seen]) for seen in (seen_by_one, seen_by_other)]
 
     assert [event.what for event in made[0]] == ["taken", "fired"]
     assert made[1] == ()
@@ -124,10 +130,10 @@ async def test_a_time_that_has_a_flow_makes_no_other_whatever_a_hand_does(connec
 
 async def test_a_row_that_somebody_changes_meanwhile_is_looked_at_again(connection: Connection, schedules: Schedules) -> None:
     await missed(connection, "hourly", HOUR)
-    plans = [plan(candidate) for candidate in await schedules.candidates(10)]
+    plans = [plan(candidate) for candidate in await due(schedules).candidates(10)]
     await connection.execute("UPDATE ms_schedule SET paused = true")
 
-    assert await schedules.settle(plans) == ()
+    assert await due(schedules).settle(plans) == ()
     assert await times(connection, "hourly") == []
 
 
@@ -277,14 +283,14 @@ async def fire_once_more(connection: Connection, schedules: Schedules, name: str
     """Have the next second of a schedule come, and no other; return it."""
     (last,) = (await times(connection, name))[-1:]
     at: datetime = max(last, (await one(connection, name))["last_ts"]) + timedelta(seconds=1)
-    candidates = [item for item in await schedules.candidates(10) if item.name != name]
+    candidates = [item for item in await due(schedules).candidates(10) if item.name != name]
     assert candidates == []
     await connection.execute("UPDATE ms_schedule SET next_ts = $2 WHERE name = $1", name, at)
     while (await connection.fetchval("SELECT clock_timestamp()")) < at:
         pass
-    (candidate,) = await schedules.candidates(10)
+    (candidate,) = await due(schedules).candidates(10)
     planned = plan(candidate)
-    await schedules.settle([planned])
+    await due(schedules).settle([planned])
     await connection.execute("UPDATE ms_schedule SET next_ts = 'infinity' WHERE name = $1", name)
     return at
 
