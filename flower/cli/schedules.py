@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
-from zoneinfo import ZoneInfo
 
 import typer
 
 from flower.cli.options import AsJson, Database, read_parameters, read_time
 from flower.cli.output import console, print_json, print_table, say
+from flower.cli.schedule_words import flow_row, on_both_clocks, print_times, row, told
 from flower.cli.surroundings import opened, run
-from flower.cli.times import local
 from flower.cli.verbs import DryRun, Reason, options_of, tell
 from flower.core import shapes
+from flower.core.cron import read_cron, zone_named
 from flower.core.errors import Invalid
 from flower.core.escape import escape
 from flower.core.model import Flow, Json
-from flower.core.quantities import counted, duration
+from flower.core.quantities import counted
 from flower.core.schedule import Backfilled, Cron, Schedule, backfill_times, read_every, timetable_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ _Done: TypeAlias = "Callable[[Schedules], Awaitable[Json]]"
 _SHOWN_TIMES = 20
 _MOST_TIMES = 100_000
 _PAGE = 200
-_MINUTE = 60
 
 
 @app.command("add")
@@ -57,18 +56,9 @@ def add(  # noqa: PLR0913 - one per thing that a schedule says
     as_json: AsJson = False,
 ) -> None:
     """Write a schedule, new or in place of the one of this name. Whether it is paused stays."""
-    if (cron is None) == (every is None):
-        raise typer.BadParameter("give --cron or --every, one of them", param_hint="--cron")
-    if zone is not None and every is not None:
-        raise typer.BadParameter("it is for --cron: --every counts in UTC", param_hint="--zone")
-    seconds = _checked(lambda: None if every is None else read_every(every).total_seconds(), "--every")
-    _checked(lambda: None if cron is None else Cron(cron), "--cron")
-    _checked(lambda: None if cron is None else Cron(cron, zone or "UTC"), "--zone")
     given = {
+        **_timetable(cron, every, zone),
         "workflow": workflow,
-        "cron": cron,
-        "every": seconds,
-        "zone": zone,
         "parameters": read_parameters(param or (), params) or None,
         "priority": priority,
         "catchUp": catch_up,
@@ -87,7 +77,7 @@ def add(  # noqa: PLR0913 - one per thing that a schedule says
         print_json(shapes.schedule(found))
         return
     first = next(iter(found.upcoming(1)), None)
-    typer.echo(escape(f"{name} is {done['became']}; it starts {workflow}, next {_both(first, found.zone)}"))
+    typer.echo(escape(f"{name} is {done['became']}; it starts {workflow}, next {on_both_clocks(first, found.zone)}"))
     for obstacle in found.obstacles:
         say(escape(f"Now {obstacle}"))
     if not is_worked:
@@ -112,7 +102,7 @@ def list_(*, database: Database = None, as_json: AsJson = False) -> None:
     if not found:
         say('No schedule is there: python -m flower schedule add NAME --workflow W --cron "30 2 * * *"')
         return
-    print_table(("schedule", "workflow", "when", "next", "last", "state"), [_row(item) for item in found], flexible=("schedule", "workflow", "state"))
+    print_table(("schedule", "workflow", "when", "next", "last", "state"), [row(item) for item in found], flexible=("schedule", "workflow", "state"))
 
 
 @app.command("show")
@@ -127,30 +117,12 @@ def show(name: Name, *, database: Database = None, as_json: AsJson = False) -> N
     if as_json:
         print_json({**shapes.schedule(found), "flows": [shapes.flow(flow) for flow in flows]})
         return
-    typer.echo(
-        escape(
-            f"{found.name} starts {found.workflow} {_when(found)}; catch-up {found.catch_up}, overlap {found.overlap}, on failure {found.on_failure}"
-        )
-    )
-    for obstacle in found.obstacles:
-        typer.echo(escape(f"Now {obstacle}"))
-    if not is_worked:
-        typer.echo("Now no worker is alive, and none of its flows is made (python -m flower serve)")
-    if found.passed_at is not None:
-        typer.echo(escape(f"The latest time that made no flow: {_utc(found.passed_at)}, {found.passed_why}"))
-    _print_times(found.upcoming(), found.zone)
+    for line in told(found, is_worked=is_worked):
+        typer.echo(escape(line))
+    print_times(found.upcoming(), found.zone)
     if flows:
         typer.echo("")
-        rows = [
-            (
-                flow.flow_id,
-                flow.status.word + (f" ({flow.outcome})" if flow.outcome else ""),
-                _utc(flow.scheduled_for) if flow.scheduled_for else "by hand",
-                local(flow.registered_at),
-            )
-            for flow in flows
-        ]
-        print_table(("flow", "status", "for", "registered"), rows)
+        print_table(("flow", "status", "for", "registered"), [flow_row(flow) for flow in flows])
 
 
 @app.command("pause")
@@ -234,7 +206,7 @@ def preview(
     as_json: AsJson = False,
 ) -> None:
     """Print the next times of a cron expression, on its clock and in UTC. Needs no database."""
-    _checked(lambda: Cron("0 0 * * *", zone), "--zone")
+    _checked(lambda: zone_named(zone), "--zone")
     timetable = _checked(
         lambda: timetable_of(None, read_every(cron), zone) if len(cron.split()) == 1 and cron[:1].isdigit() else Cron(cron, zone), "CRON"
     )
@@ -242,7 +214,20 @@ def preview(
     if as_json:
         print_json({"upcoming": [shapes.upcoming_time(at, zone) for at in times]})
     else:
-        _print_times(times, zone)
+        print_times(times, zone)
+
+
+def _timetable(cron: str | None, every: str | None, zone: str | None) -> dict[str, Json]:
+    """Return what says when, as `flower_schedule` takes it; refuse it by its option."""
+    if (cron is None) == (every is None):
+        raise typer.BadParameter("give --cron or --every, one of them", param_hint="--cron")
+    if every is not None:
+        if zone is not None:
+            raise typer.BadParameter("it is for --cron: --every counts in UTC", param_hint="--zone")
+        return {"every": _checked(lambda: read_every(every).total_seconds(), "--every")}
+    _checked(lambda: zone_named(zone or "UTC"), "--zone")
+    _checked(lambda: read_cron(cron or ""), "--cron")
+    return {"cron": cron, "zone": zone}
 
 
 def _checked(read: Callable[[], _T], option: str) -> _T:
@@ -259,38 +244,3 @@ def _do(database: str | None, verb: _Done, text: str | None, *, as_json: bool) -
 
     done = run(do())
     tell(done, text or str(done["flowId"]), as_json=as_json)
-
-
-def _row(item: Schedule) -> tuple[str, ...]:
-    state = "paused" if item.paused else "stopped itself" if item.error is not None else f"{item.waiting} wait" if item.waiting else "on"
-    why = item.reason if item.paused else item.error
-    upcoming = next(iter(item.upcoming(1)), None)
-    return item.name, item.workflow, _when(item), local(upcoming), local(item.last_at), state + (f": {why}" if why else "")
-
-
-def _when(item: Schedule) -> str:
-    if item.cron is not None:
-        return f"{item.cron} ({item.zone})"
-    if item.every is None:
-        return ""
-    seconds = item.every.total_seconds()
-    return f"every {seconds:g} s" if seconds < _MINUTE else f"every {duration(seconds)}"
-
-
-def _print_times(times: Sequence[datetime], zone: str) -> None:
-    if zone == "UTC":
-        print_table(("next",), [(_on_clock(at, zone),) for at in times])
-    else:
-        print_table((zone, "UTC"), [(_on_clock(at, zone), _utc(at)) for at in times])
-
-
-def _both(at: datetime | None, zone: str) -> str:
-    return "never" if at is None else _on_clock(at, zone) + ("" if zone == "UTC" else f" ({_utc(at)})")
-
-
-def _on_clock(at: datetime, zone: str) -> str:
-    return at.astimezone(ZoneInfo(zone)).strftime("%a %Y-%m-%d %H:%M:%S %Z")
-
-
-def _utc(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
