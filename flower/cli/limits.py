@@ -10,6 +10,7 @@ import typer
 from flower.cli.options import AsJson, Database
 from flower.cli.output import print_json, print_table, say
 from flower.cli.surroundings import opened, run
+from flower.cli.verbs import options_of
 from flower.core import shapes
 from flower.core.escape import escape
 from flower.core.model import Json, Limit
@@ -30,14 +31,14 @@ def limit(
     as_json: AsJson = False,
 ) -> None:
     """Show a limit, set it, or remove it. It counts at once; what runs goes on to its end."""
-    options = _options(slots, rate, no_rate=no_rate, any_number=any_number, remove=remove)
+    options, said = _options(slots, rate, no_rate=no_rate, any_number=any_number, remove=remove), options_of(None)
 
     async def do() -> Limit | None:
         async with opened(database) as store:
             if remove:
-                await store.limits.remove(name)
+                await store.limits.remove(name, by=said["by"])
                 return None
-            return await (store.limits.set(name, options) if options else store.limits.get(name))
+            return await (store.limits.set(name, {**options, **said}) if options else store.limits.get(name))
 
     found = run(do())
     if as_json:

@@ -36,13 +36,16 @@ class Limits:
         return found[0]
 
     async def set(self, name: str, options: Mapping[str, Json]) -> Limit:
-        """Set `slots` and `rate` of a limit, new or as it is, and return how it stands with it then. Raises NotNow or Invalid."""
+        """Set `slots` and `rate` of a limit, new or as it is, and return how it stands with it then. Raises NotNow or Invalid.
+
+        *options* have `by` and `reason`, too, which are kept.
+        """
         await self._send(name, options)
         return await self.get(name)
 
-    async def remove(self, name: str) -> None:
-        """Remove a limit: whatever waited for it goes on. Raises UnknownLimit or NotNow."""
-        await self._send(name, {"remove": True})
+    async def remove(self, name: str, *, by: str | None = None) -> None:
+        """Remove a limit, as *by* wishes: whatever waited for it goes on. Raises UnknownLimit or NotNow."""
+        await self._send(name, {"remove": True, "by": by})
 
     async def _send(self, name: str, options: Mapping[str, Json]) -> None:
         try:
