@@ -25,7 +25,7 @@ from flower.database.migrate import migrate, schema_state
 from flower.database.pool import Pool
 from flower.database.store import Store
 from flower.engine.heartbeat import Lease
-from flower.engine.pauses import Pauses
+from flower.engine.patience import Patience
 from flower.engine.runner import contained
 from flower.engine.stopping import Stop
 from flower.engine.worker import Life, Plan
@@ -167,13 +167,13 @@ class _Process:
         return True
 
     async def _migrate(self) -> None:
-        pauses = Pauses(longest_seconds=5)
+        patience = Patience(longest_seconds=5)
         while True:
             try:
                 applied = await migrate(self._pool.url, self._settings.schema_name)
             except DatabaseLost as error:
                 _log.warning("database.unreachable", message=str(error))
-                await pauses.pause()
+                await patience.wait()
             else:
                 if applied:
                     _log.info("schema.migrated", applied=applied)

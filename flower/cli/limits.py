@@ -10,6 +10,7 @@ import typer
 from flower.cli.options import AsJson, Database
 from flower.cli.output import print_json, print_table, say
 from flower.cli.surroundings import opened, run
+from flower.cli.verbs import options_of
 from flower.core import shapes
 from flower.core.escape import escape
 from flower.core.model import Json, Limit
@@ -30,21 +31,21 @@ def limit(
     as_json: AsJson = False,
 ) -> None:
     """Show a limit, set it, or remove it. It counts at once; what runs goes on to its end."""
-    options = _options(slots, rate, no_rate=no_rate, any_number=any_number, remove=remove)
+    options, said = _options(slots, rate, no_rate=no_rate, any_number=any_number, remove=remove), options_of(None)
 
-    async def do() -> Limit | Json:
+    async def do() -> Limit | None:
         async with opened(database) as store:
-            done = await store.limits.set(name, options) if options else None
-            return done if remove else await store.limits.get(name)
+            if remove:
+                await store.limits.remove(name, by=said["by"])
+                return None
+            return await (store.limits.set(name, {**options, **said}) if options else store.limits.get(name))
 
     found = run(do())
     if as_json:
-        print_json(shapes.limit(found) if isinstance(found, Limit) else found)
-    elif isinstance(found, Limit):
-        for line in _told(found):
-            typer.echo(escape(line))
-    else:
-        typer.echo(f"the limit {escape(name)} is removed: whatever waited for it goes on")
+        print_json(shapes.removed_limit(name) if found is None else shapes.limit(found))
+        return
+    for line in [f"the limit {name} is removed: whatever waited for it goes on"] if found is None else _told(found):
+        typer.echo(escape(line))
 
 
 def limits(*, database: Database = None, as_json: AsJson = False) -> None:
@@ -75,8 +76,6 @@ def _options(slots: int | None, rate: str | None, *, no_rate: bool, any_number: 
     ):
         if one and other:
             raise typer.BadParameter(f"{names} contradict each other")
-    if remove:
-        return {"remove": True}
     given: dict[str, Json] = {}
     if slots is not None or any_number:
         given["slots"] = slots

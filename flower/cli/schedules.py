@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
-from zoneinfo import ZoneInfo
 
 import typer
 
 from flower.cli.options import AsJson, Database, read_parameters, read_time
 from flower.cli.output import console, print_json, print_table, say
+from flower.cli.schedule_words import flow_row, on_both_clocks, print_times, row, told
 from flower.cli.surroundings import opened, run
-from flower.cli.times import local
 from flower.cli.verbs import DryRun, Reason, options_of, tell
 from flower.core import shapes
+from flower.core.cron import read_cron, zone_named
+from flower.core.errors import Invalid
 from flower.core.escape import escape
 from flower.core.model import Flow, Json
-from flower.core.quantities import counted, duration
-from flower.core.schedule import MOST_AT_ONCE, Cron, Schedule, read_every, timetable_of, within
+from flower.core.quantities import counted
+from flower.core.schedule import Backfilled, Cron, Schedule, backfill_times, read_every, timetable_of
 
 if TYPE_CHECKING:
-    from flower.database.store import Store
     from flower.database.store.schedules import Schedules
 
 app = typer.Typer(help="Workflows that start by the clock.", no_args_is_help=True, rich_markup_mode=None)
@@ -34,7 +35,6 @@ _Done: TypeAlias = "Callable[[Schedules], Awaitable[Json]]"
 _SHOWN_TIMES = 20
 _MOST_TIMES = 100_000
 _PAGE = 200
-_MINUTE = 60
 
 
 @app.command("add")
@@ -56,18 +56,9 @@ def add(  # noqa: PLR0913 - one per thing that a schedule says
     as_json: AsJson = False,
 ) -> None:
     """Write a schedule, new or in place of the one of this name. Whether it is paused stays."""
-    if (cron is None) == (every is None):
-        raise typer.BadParameter("give --cron or --every, one of them", param_hint="--cron")
-    if zone is not None and every is not None:
-        raise typer.BadParameter("it is for --cron: --every counts in UTC", param_hint="--zone")
-    seconds = _checked(lambda: None if every is None else read_every(every).total_seconds(), "--every")
-    _checked(lambda: None if cron is None else Cron(cron), "--cron")
-    _checked(lambda: None if cron is None else Cron(cron, zone or "UTC"), "--zone")
     given = {
+        **_timetable(cron, every, zone),
         "workflow": workflow,
-        "cron": cron,
-        "every": seconds,
-        "zone": zone,
         "parameters": read_parameters(param or (), params) or None,
         "priority": priority,
         "catchUp": catch_up,
@@ -86,7 +77,7 @@ def add(  # noqa: PLR0913 - one per thing that a schedule says
         print_json(shapes.schedule(found))
         return
     first = next(iter(found.upcoming(1)), None)
-    typer.echo(escape(f"{name} is {done['became']}; it starts {workflow}, next {_both(first, found.zone)}"))
+    typer.echo(escape(f"{name} is {done['became']}; it starts {workflow}, next {on_both_clocks(first, found.zone)}"))
     for obstacle in found.obstacles:
         say(escape(f"Now {obstacle}"))
     if not is_worked:
@@ -111,7 +102,7 @@ def list_(*, database: Database = None, as_json: AsJson = False) -> None:
     if not found:
         say('No schedule is there: python -m flower schedule add NAME --workflow W --cron "30 2 * * *"')
         return
-    print_table(("schedule", "workflow", "when", "next", "last", "state"), [_row(item) for item in found], flexible=("schedule", "workflow", "state"))
+    print_table(("schedule", "workflow", "when", "next", "last", "state"), [row(item) for item in found], flexible=("schedule", "workflow", "state"))
 
 
 @app.command("show")
@@ -126,30 +117,12 @@ def show(name: Name, *, database: Database = None, as_json: AsJson = False) -> N
     if as_json:
         print_json({**shapes.schedule(found), "flows": [shapes.flow(flow) for flow in flows]})
         return
-    typer.echo(
-        escape(
-            f"{found.name} starts {found.workflow} {_when(found)}; catch-up {found.catch_up}, overlap {found.overlap}, on failure {found.on_failure}"
-        )
-    )
-    for obstacle in found.obstacles:
-        typer.echo(escape(f"Now {obstacle}"))
-    if not is_worked:
-        typer.echo("Now no worker is alive, and none of its flows is made (python -m flower serve)")
-    if found.passed_at is not None:
-        typer.echo(escape(f"The latest time that made no flow: {_utc(found.passed_at)}, {found.passed_why}"))
-    _print_times(found.upcoming(), found.zone)
+    for line in told(found, is_worked=is_worked):
+        typer.echo(escape(line))
+    print_times(found.upcoming(), found.zone)
     if flows:
         typer.echo("")
-        rows = [
-            (
-                flow.flow_id,
-                flow.status.word + (f" ({flow.outcome})" if flow.outcome else ""),
-                _utc(flow.scheduled_for) if flow.scheduled_for else "by hand",
-                local(flow.registered_at),
-            )
-            for flow in flows
-        ]
-        print_table(("flow", "status", "for", "registered"), rows)
+        print_table(("flow", "status", "for", "registered"), [flow_row(flow) for flow in flows])
 
 
 @app.command("pause")
@@ -200,20 +173,28 @@ def backfill(
     as_json: AsJson = False,
 ) -> None:
     """Make a flow for each time of a schedule in a range that has none yet. They run at once, whatever its overlap."""
-    since, until = read_time(from_, "--from"), read_time(to, "--to")
+    from rich.progress import track
 
-    async def make() -> Json:
+    since, until = read_time(from_, "--from"), read_time(to, "--to")
+    watched = partial(track, description="backfill", transient=True, console=console(on_stderr=True))
+
+    async def make() -> Backfilled:
         async with opened(database) as store:
-            return await _backfill(store, name, since or datetime.now(UTC), until, dry_run=dry_run)
+            found = await store.schedules.get(name)
+            try:
+                times = backfill_times(found, since or found.now, until or found.now, _MOST_TIMES)
+            except Invalid as error:
+                raise typer.BadParameter(error.errors[0].message, param_hint=f"--{error.errors[0].path}".rstrip("-") or "NAME") from None
+            return await store.schedules.backfill(name, times, dry_run=dry_run, watched=watched)
 
     done = run(make())
-    what = f"would make {counted(len(done['times']), 'flow')}" if dry_run else f"{counted(done['made'], 'flow')} made"
-    tell(done, f"{name}: {what}; {counted(done['there'], 'time')} had one before", as_json=as_json)
+    what = f"would make {counted(len(done.times), 'flow')}" if dry_run else f"{counted(done.made, 'flow')} made"
+    tell(shapes.backfilled(done), f"{name}: {what}; {counted(done.there, 'time')} had one before", as_json=as_json)
     if dry_run and not as_json:
-        for at in done["times"][:_SHOWN_TIMES]:
-            typer.echo(f"  {at}")
-        if len(done["times"]) > _SHOWN_TIMES:
-            typer.echo(f"  and {len(done['times']) - _SHOWN_TIMES} more")
+        for at in done.times[:_SHOWN_TIMES]:
+            typer.echo(f"  {shapes.moment(at)}")
+        if len(done.times) > _SHOWN_TIMES:
+            typer.echo(f"  and {len(done.times) - _SHOWN_TIMES} more")
 
 
 @app.command("preview")
@@ -225,7 +206,7 @@ def preview(
     as_json: AsJson = False,
 ) -> None:
     """Print the next times of a cron expression, on its clock and in UTC. Needs no database."""
-    _checked(lambda: Cron("0 0 * * *", zone), "--zone")
+    _checked(lambda: zone_named(zone), "--zone")
     timetable = _checked(
         lambda: timetable_of(None, read_every(cron), zone) if len(cron.split()) == 1 and cron[:1].isdigit() else Cron(cron, zone), "CRON"
     )
@@ -233,7 +214,20 @@ def preview(
     if as_json:
         print_json({"upcoming": [shapes.upcoming_time(at, zone) for at in times]})
     else:
-        _print_times(times, zone)
+        print_times(times, zone)
+
+
+def _timetable(cron: str | None, every: str | None, zone: str | None) -> dict[str, Json]:
+    """Return what says when, as `flower_schedule` takes it; refuse it by its option."""
+    if (cron is None) == (every is None):
+        raise typer.BadParameter("give --cron or --every, one of them", param_hint="--cron")
+    if every is not None:
+        if zone is not None:
+            raise typer.BadParameter("it is for --cron: --every counts in UTC", param_hint="--zone")
+        return {"every": _checked(lambda: read_every(every).total_seconds(), "--every")}
+    _checked(lambda: zone_named(zone or "UTC"), "--zone")
+    _checked(lambda: read_cron(cron or ""), "--cron")
+    return {"cron": cron, "zone": zone}
 
 
 def _checked(read: Callable[[], _T], option: str) -> _T:
@@ -250,62 +244,3 @@ def _do(database: str | None, verb: _Done, text: str | None, *, as_json: bool) -
 
     done = run(do())
     tell(done, text or str(done["flowId"]), as_json=as_json)
-
-
-async def _backfill(store: Store, name: str, since: datetime, until: datetime | None, *, dry_run: bool) -> Json:
-    from rich.progress import track
-
-    found = await store.schedules.get(name)
-    until = until or found.now
-    if until > found.now:
-        raise typer.BadParameter("lies in the future: what comes then comes by itself", param_hint="--to")
-    if since > until:
-        raise typer.BadParameter("lies behind --to", param_hint="--from")
-    times = _checked(lambda: list(islice(within(found.timetable, since, until), _MOST_TIMES + 1)), "NAME")
-    if len(times) > _MOST_TIMES:
-        raise typer.BadParameter(f"the range has more than {_MOST_TIMES} times: ask for one part after the other", param_hint="--to")
-    batches = [times[begin : begin + MOST_AT_ONCE] for begin in range(0, len(times), MOST_AT_ONCE)]
-    lacks, made = list[datetime](), 0
-    for batch in track(batches, description="backfill", transient=True, console=console(on_stderr=True)):
-        there = await store.schedules.made(name, batch)
-        new = [at for at in batch if at not in there]
-        lacks += new
-        if new and not dry_run:
-            made += len(await store.schedules.backfill(name, new))
-    said = {"schedule": name, "times": [shapes.moment(at) for at in lacks], "made": made, "there": len(times) - len(lacks)}
-    return {**said, "dryRun": True} if dry_run else said
-
-
-def _row(item: Schedule) -> tuple[str, ...]:
-    state = "paused" if item.paused else "stopped itself" if item.error is not None else f"{item.waiting} wait" if item.waiting else "on"
-    why = item.reason if item.paused else item.error
-    upcoming = next(iter(item.upcoming(1)), None)
-    return item.name, item.workflow, _when(item), local(upcoming), local(item.last_at), state + (f": {why}" if why else "")
-
-
-def _when(item: Schedule) -> str:
-    if item.cron is not None:
-        return f"{item.cron} ({item.zone})"
-    if item.every is None:
-        return ""
-    seconds = item.every.total_seconds()
-    return f"every {seconds:g} s" if seconds < _MINUTE else f"every {duration(seconds)}"
-
-
-def _print_times(times: Sequence[datetime], zone: str) -> None:
-    if zone == "UTC":
-        print_table(("next",), [(_on_clock(at, zone),) for at in times])
-    else:
-        print_table((zone, "UTC"), [(_on_clock(at, zone), _utc(at)) for at in times])
-
-
-def _both(at: datetime | None, zone: str) -> str:
-    return "never" if at is None else _on_clock(at, zone) + ("" if zone == "UTC" else f" ({_utc(at)})")
-
-
-def _on_clock(at: datetime, zone: str) -> str:
-    return at.astimezone(ZoneInfo(zone)).strftime("%a %Y-%m-%d %H:%M:%S %Z")
-
-
-def _utc(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -14,14 +13,7 @@ from flower.cli.surroundings import place, read, run, store_of
 from flower.cli.times import local
 from flower.core import shapes
 from flower.core.escape import escape
-from flower.core.model import Json, Order, Registered
-
-
-class _Policy(StrEnum):
-    """What becomes of a start while a flow with its unique key is in progress."""
-
-    SKIP = "skip"
-    QUEUE = "queue"
+from flower.core.model import Json, Order, Registered, UniquePolicy
 
 
 def start(  # noqa: PLR0913 - the options that product.md promises
@@ -33,7 +25,9 @@ def start(  # noqa: PLR0913 - the options that product.md promises
     at: Annotated[str | None, typer.Option(metavar="TIME", help="When: +10m, 14:00, or ISO 8601 with a zone")] = None,
     key: Annotated[str | None, typer.Option(help="Idempotency key: the same key and parameters give the same flow")] = None,
     unique: Annotated[str | None, typer.Option(metavar="KEY", help="Only one flow with this key at a time")] = None,
-    unique_policy: Annotated[_Policy | None, typer.Option(help="While one is in progress: skip (start nothing), or queue; skip without it")] = None,
+    unique_policy: Annotated[
+        UniquePolicy | None, typer.Option(help="While one is in progress: skip (start nothing), or queue; skip without it")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Show the progress and wait for the end")] = False,
     database: Database = None,
     as_json: AsJson = False,
@@ -51,10 +45,10 @@ def _options(priority: int | None, at: str | None, key: str | None) -> dict[str,
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _unique(key: str | None, policy: _Policy | None) -> dict[str, Json]:
+def _unique(key: str | None, policy: UniquePolicy | None) -> dict[str, Json]:
     if key is None and policy is not None:
         raise typer.BadParameter("is for --unique KEY, which is not given", param_hint="--unique-policy")
-    return {} if key is None else {"unique": {"key": key, "policy": (policy or _Policy.SKIP).value}}
+    return {} if key is None else {"unique": {"key": key, "policy": policy or "skip"}}
 
 
 async def _start(order: Order, database: str | None, *, wait: bool, as_json: bool) -> int:

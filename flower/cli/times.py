@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, time, timedelta
 
-_FROM_NOW = re.compile(r"\+(\d+(?:\.\d+)?)([smhd])")
+from flower.core.quantities import span
+
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d|Z)")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _FORMS = "write +10m (s, m, h, d), 14:00, or ISO 8601 with a zone like 2030-01-31T14:00:00+01:00"
 _PAST_FORMS = _FORMS.replace("+10m", "-10m")
 
@@ -19,11 +19,8 @@ def read_moment(text: str, now: datetime) -> datetime:
     Raises ValueError with the forms that there are.
     """
     text = text.strip()
-    if match := _FROM_NOW.fullmatch(text):
-        try:
-            return now + timedelta(**{_UNITS[match[2]]: float(match[1])})
-        except OverflowError:
-            raise ValueError(f"{text!r} is too far away; {_FORMS}") from None
+    if text.startswith("+"):
+        return _away(text, now, _FORMS)
     try:
         if _CLOCK.fullmatch(text):
             return _next(time.fromisoformat(text.rjust(5 if text.count(":") == 1 else 8, "0")), now)
@@ -38,15 +35,23 @@ def read_moment(text: str, now: datetime) -> datetime:
 def read_past(text: str, now: datetime) -> datetime:
     """Return the moment that *text* means, of the past: `-2h`, `14:00` (the last 14:00), or ISO 8601 with a zone. Raises ValueError."""
     text = text.strip()
+    if text.startswith("-"):
+        return _away(text, now, _PAST_FORMS)
     try:
-        if text.startswith("-") and (match := _FROM_NOW.fullmatch(f"+{text[1:]}")):
-            return now - timedelta(**{_UNITS[match[2]]: float(match[1])})
         moment = read_moment(text, now)
-    except OverflowError:
-        raise ValueError(f"{text!r} is too far away; {_PAST_FORMS}") from None
     except ValueError as error:
         raise ValueError(str(error).removesuffix(_FORMS) + _PAST_FORMS) from None
     return moment - timedelta(days=1) if moment > now and _CLOCK.fullmatch(text) else moment
+
+
+def _away(text: str, now: datetime, forms: str) -> datetime:
+    """Return the moment as far from *now* as *text* says behind its sign."""
+    try:
+        return now + span(text[1:]) if text.startswith("+") else now - span(text[1:])
+    except OverflowError:
+        raise ValueError(f"{text!r} is too far away; {forms}") from None
+    except ValueError:
+        raise ValueError(f"{text!r} is no time; {forms}") from None
 
 
 def _next(clock: time, now: datetime) -> datetime:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
 from flower.core.pauses import Pause
@@ -17,6 +17,8 @@ from flower.core.status import FAULTS, Gate, Status, Why
 
 # Any value that json.loads can return. Any, because mypy's recursive aliases make every caller cast.
 Json: TypeAlias = Any
+# What becomes of a start while a flow with its unique key is in progress: nothing is started, or it waits for its turn.
+UniquePolicy: TypeAlias = Literal["skip", "queue"]
 
 
 @dataclass(frozen=True, slots=True)

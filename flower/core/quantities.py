@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
+from datetime import datetime, timedelta
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _STEP = 1024
+_SPAN = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def span(text: str) -> timedelta:
+    """Return how long *text* (`10s`, `15m`, `2h`, `1d`) is. Raises ValueError for any other, and OverflowError for more than there are days."""
+    match = _SPAN.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no time; write one like 10s, 15m, 2h or 1d")
+    return timedelta(**{_UNITS[match[2]]: float(match[1])})
 
 
 def duration(seconds: float) -> str:

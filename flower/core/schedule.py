@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 from typing import Literal, TypeAlias
 
 from flower.core.cron import cron_times, read_cron, zone_named
+from flower.core.errors import FieldError, Invalid
 from flower.core.model import Json
+from flower.core.quantities import span
 
 # What is late by no more was no downtime: whoever makes flows was busy.
 GRACE = timedelta(minutes=1)
@@ -23,8 +24,6 @@ MOST_AT_ONCE = 100
 LEFT_ALONE = "a schedule of this name is there that no code has written; remove it (python -m flower schedule remove), or let it be"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(days=3650)
-_EVERY = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 CatchUp: TypeAlias = Literal["none", "last", "all"]
 Overlap: TypeAlias = Literal["skip", "queue", "cancel"]
@@ -88,26 +87,25 @@ class Cron(_Rules):
 class Every(_Rules):
     """Starts a workflow every so long (`"15m"`, or a timedelta), at multiples of it since 1970 in UTC. Raises ValueError for less than a second."""
 
-    every: timedelta | str
+    every: InitVar[timedelta | str]
+    period: timedelta = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "every", read_every(self.every) if isinstance(self.every, str) else _bounded(self.every, str(self.every)))
+    def __post_init__(self, every: timedelta | str) -> None:
+        object.__setattr__(self, "period", read_every(every) if isinstance(every, str) else _bounded(every, str(every)))
 
     def times(self, after: datetime) -> Iterator[datetime]:
         """Yield its times behind *after*, in UTC and in order."""
-        every = self.every if isinstance(self.every, timedelta) else read_every(self.every)
         try:
-            at = _EPOCH + every * ((after - _EPOCH) // every + 1)
+            at = _EPOCH + self.period * ((after - _EPOCH) // self.period + 1)
             while True:
                 yield at
-                at += every
+                at += self.period
         except OverflowError:
             return
 
     def options(self, workflow: str) -> dict[str, Json]:
         """Return it as `flower_schedule` takes it."""
-        every = self.every if isinstance(self.every, timedelta) else read_every(self.every)
-        return self._options(workflow) | {"every": every.total_seconds()}
+        return self._options(workflow) | {"every": self.period.total_seconds()}
 
 
 Timetable: TypeAlias = Cron | Every
@@ -115,11 +113,8 @@ Timetable: TypeAlias = Cron | Every
 
 def read_every(text: str) -> timedelta:
     """Return how long *text* (`10s`, `15m`, `2h`, `1d`) is. Raises ValueError for what is no such text, and for less than a second."""
-    match = _EVERY.fullmatch(text.strip())
-    if match is None:
-        raise ValueError(f"{text!r} is no time; write one like 10s, 15m, 2h or 1d")
     try:
-        return _bounded(timedelta(**{_UNITS[match[2]]: float(match[1])}), text)
+        return _bounded(span(text), text)
     except OverflowError:
         raise ValueError(_bounds(text)) from None
 
@@ -244,9 +239,34 @@ def due(timetable: Timetable, catch_up: str, most: int, *, after: datetime, now:
     return Due(times, next_at)
 
 
-def within(timetable: Timetable, since: datetime, until: datetime) -> Iterator[datetime]:
-    """Yield its times from *since* to *until*, both included."""
-    return takewhile(lambda at: at <= until, timetable.times(since - timedelta(microseconds=1)))
+@dataclass(frozen=True, slots=True)
+class Backfilled:
+    """What became of a range of a schedule's times: *times* had no flow yet, *there* had one; *made*: for how many of *times* one was made."""
+
+    schedule: str
+    times: tuple[datetime, ...]
+    made: int
+    there: int
+    is_planned: bool = False
+
+
+def backfill_times(found: Schedule, since: datetime, until: datetime, most: int) -> tuple[datetime, ...]:
+    """Return the times of *found* from *since* to *until*, both included. Raises Invalid, by from and to, for a range that cannot be filled.
+
+    That is one whose end lies in the future, or before its begin, or that has more than *most* times.
+    """
+    if until > found.now:
+        raise Invalid([FieldError("to", "lies in the future: what comes then comes by itself")])
+    if since > until:
+        raise Invalid([FieldError("from", "lies behind the end of the range")])
+    try:
+        coming = takewhile(lambda at: at <= until, found.timetable.times(since - timedelta(microseconds=1)))
+        times = tuple(islice(coming, most + 1))
+    except ValueError as error:
+        raise Invalid([FieldError("", f"the schedule makes no sense: {error}")]) from None
+    if len(times) > most:
+        raise Invalid([FieldError("to", f"the range has more than {most:,} times: ask for one part after the other")])
+    return times
 
 
 def _latest(timetable: Timetable, after: datetime, until: datetime, most: int) -> list[datetime]:

@@ -12,7 +12,7 @@ from flower.core.model import Deed, Flow, Given, Incident, Json, Limit, LogLine,
 from flower.core.pauses import Pause, Paused, Unpaused
 from flower.core.picture import Attempt
 from flower.core.revisions import shown_takes
-from flower.core.schedule import Schedule
+from flower.core.schedule import Backfilled, Schedule
 from flower.core.signals import Sent
 from flower.core.status import status_word
 from flower.core.steps import commands, failing_of
@@ -66,6 +66,11 @@ def limit(value: Limit) -> Json:
         "holders": list(value.holders),
         "nextAt": moment(value.next_at),
     }
+
+
+def removed_limit(name: str) -> Json:
+    """Return that the limit called *name* is removed."""
+    return {"name": name, "removed": True}
 
 
 def flow(value: Flow) -> Json:
@@ -232,6 +237,12 @@ def schedule(value: Schedule) -> Json:
         "byCode": value.by_code,
         "upcoming": [upcoming_time(at, value.zone) for at in upcoming],
     }
+
+
+def backfilled(value: Backfilled) -> Json:
+    """Return what became of a range of a schedule's times."""
+    said = {"schedule": value.schedule, "times": [moment(at) for at in value.times], "made": value.made, "there": value.there}
+    return {**said, "dryRun": True} if value.is_planned else said
 
 
 def upcoming_time(at: datetime, zone: str) -> Json:

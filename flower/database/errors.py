@@ -8,7 +8,7 @@ import ssl
 
 import asyncpg
 
-from flower.core.errors import ConfigurationError, DatabaseFull, DatabaseLost, FieldError, FlowerError, Invalid
+from flower.core.errors import ConfigurationError, DatabaseFull, DatabaseLost, FieldError, FlowerError, Invalid, NotNow
 from flower.database.url import parse, shown
 
 # Beyond the connection classes: out of resources (53), operator intervention (57), a lock or a statement that took too long,
@@ -93,3 +93,8 @@ def invalid(error: asyncpg.PostgresError) -> Invalid | None:
     if isinstance(error, asyncpg.DataError):
         return Invalid([FieldError("", f"PostgreSQL cannot store this: {error}")])
     return None
+
+
+def refused(error: asyncpg.PostgresError) -> Invalid | NotNow | None:
+    """Return what our functions refuse, for good or at this moment; None for any other error, also for what they do not find: that its store says."""
+    return NotNow(error.args[0]) if error.sqlstate == "FL409" else invalid(error)

@@ -17,7 +17,7 @@ from flower.core.errors import ConfigurationError, DatabaseLost
 from flower.core.model import Claim, Outcome
 from flower.core.status import Status
 from flower.database.store.cycle import Answer, Position
-from flower.engine.pauses import Pauses
+from flower.engine.patience import Patience
 from flower.engine.recorder import Recorder
 from flower.engine.shared import LOOK_SECONDS, Shared
 from flower.engine.slots import Slots
@@ -76,15 +76,15 @@ class Lane:
 
     async def run(self) -> None:
         """Work until `stop`, and then until every outcome is written. Stays while the database is away."""
-        pauses = Pauses(longest_seconds=5)
+        patience = Patience(longest_seconds=5)
         while True:
             try:
                 await self._turn()
             except (DatabaseLost, ConfigurationError, asyncpg.PostgresError) as error:
-                await self._stay(error, pauses)
+                await self._stay(error, patience)
                 continue
             self._standing.back(self)
-            pauses.reset()
+            patience.reset()
             if not (self.is_open or self.slots or self._recorder):
                 return
             await self._rest()
@@ -204,7 +204,7 @@ class Lane:
 
     # The database is away.
 
-    async def _stay(self, error: DatabaseLost | ConfigurationError | asyncpg.PostgresError, pauses: Pauses) -> None:
+    async def _stay(self, error: DatabaseLost | ConfigurationError | asyncpg.PostgresError, patience: Patience) -> None:
         if isinstance(error, asyncpg.PostgresError):
             if not self._careful:
                 # A value, or somebody's trigger or constraint, refuses one row: the next call finds out which, and does the rest.
@@ -214,4 +214,4 @@ class Lane:
         else:
             self._standing.lost(self, error)
         self._accounts.doubt()
-        await pauses.pause()
+        await patience.wait()

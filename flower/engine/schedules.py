@@ -16,8 +16,8 @@ from flower.core import log
 from flower.core.errors import ConfigurationError, DatabaseLost
 from flower.core.schedule import Due, due, timetable_of
 from flower.database.errors import refusal
-from flower.database.store.schedules import Candidate, Event, Planned, Schedules
-from flower.engine.pauses import Pauses
+from flower.database.store.clockwork import Candidate, DueSchedules, Event, Planned
+from flower.engine.patience import Patience
 
 _log = log.get()
 
@@ -33,7 +33,7 @@ _NO_TIME = "since_ts, next_ts or last_ts lies before 1970: correct it, and unpau
 class Clockwork:
     """Makes the flows of all schedules in time."""
 
-    def __init__(self, schedules: Schedules) -> None:
+    def __init__(self, schedules: DueSchedules) -> None:
         self._schedules = schedules
         self._bell = asyncio.Event()
         self._look_at: float | None = None
@@ -55,16 +55,16 @@ class Clockwork:
 
     async def run(self) -> None:
         """Work until cancelled. Stays while the database is away."""
-        pauses = Pauses(longest_seconds=5)
+        patience = Patience(longest_seconds=5)
         while True:
             self._bell.clear()
             try:
                 seconds = await self._turn()
             except (DatabaseLost, ConfigurationError, asyncpg.PostgresError) as error:
                 _log.warning("schedules.failed", message=refusal(error) if isinstance(error, asyncpg.PostgresError) else str(error))
-                await pauses.pause()
+                await patience.wait()
                 continue
-            pauses.reset()
+            patience.reset()
             self._look_at = None if seconds is None else monotonic() + seconds
             try:
                 async with asyncio.timeout(seconds):
@@ -111,5 +111,5 @@ def _tell(events: tuple[Event, ...]) -> None:
             _log.debug("schedule.fired", schedule=event.schedule, at=at, flow=event.flow_id)
         elif event.what == "passed over":
             _log.info("schedule.passed_over", schedule=event.schedule, at=at, why=event.message)
-        elif event.what == "suspended":
-            _log.error("schedule.suspended", schedule=event.schedule, at=at, message=event.message)
+        elif event.what == "stopped":
+            _log.error("schedule.stopped", schedule=event.schedule, at=at, message=event.message)

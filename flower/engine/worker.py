@@ -26,7 +26,7 @@ from flower.database.store.workers import Worker
 from flower.engine.dispatcher import Dispatcher, lanes
 from flower.engine.heartbeat import Heartbeat, Lease
 from flower.engine.notifier import Notifier
-from flower.engine.pauses import Pauses
+from flower.engine.patience import Patience
 from flower.engine.runner import Runner
 from flower.engine.schedules import Clockwork
 from flower.engine.stopping import Stop
@@ -74,7 +74,7 @@ class Life:
         self._journal, self._tally = Journal(), Tally()
         self._runner = Runner(plan.registry, threads=plan.slots, transactions=Transactions(self._lent), journal=self._journal)
         self._dispatcher = Dispatcher(store=self._store, worker=self.worker_id, runner=self._runner, slots=plan.slots, tally=self._tally)
-        self._clockwork = Clockwork(self._store.schedules)
+        self._clockwork = Clockwork(self._store.due_schedules)
         self._listener = Listener(
             plan.url, plan.schema, ("flower", "flower_stop", "flower_end", "flower_schedule"), self._heard, worker=str(self.worker_id)
         )
@@ -137,7 +137,7 @@ class Life:
             await self._pool.close()
 
     async def _enroll(self, stop: Stop) -> bool:
-        plan, pauses = self._plan, Pauses(longest_seconds=5)
+        plan, patience = self._plan, Patience(longest_seconds=5)
         programs = plan.registry.programs()
         worker = Worker(self.worker_id, socket.gethostname(), os.getpid(), _version(), plan.slots, plan.registry.names(), None)
         while not stop.asked.is_set():
@@ -145,7 +145,7 @@ class Life:
                 await self._store.workers.enroll(worker, programs, plan.lease.seconds)
             except DatabaseLost as error:
                 _log.warning("worker.waits_for_database", message=str(error))
-                await pauses.pause()
+                await patience.wait()
             else:
                 self._enrolled = True
                 _log.info("worker.began", worker=str(self.worker_id), slots=plan.slots, programs=len(programs))

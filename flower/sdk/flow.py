@@ -6,16 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
-from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
-from flower.core.model import Json, Order, Registered
+from flower.core.model import Json, Order, Registered, UniquePolicy
 from flower.core.signals import Signal
 from flower.sdk.trace import plain_json
 
 R = TypeVar("R")
-
-# What becomes of an order while a flow with its unique key is in progress.
-Policy: TypeAlias = Literal["skip", "queue"]
 
 
 class Starter(Protocol):
@@ -137,7 +134,7 @@ def _order(workflow: str, parameters: Mapping[str, Json] | None, options: dict[s
     return Order(workflow, given, wishes(**known)), connection
 
 
-def wishes(priority: int | None, key: str | None, at: datetime | None, unique: str | None, unique_policy: Policy) -> dict[str, Json]:
+def wishes(priority: int | None, key: str | None, at: datetime | None, unique: str | None, unique_policy: UniquePolicy) -> dict[str, Json]:
     """Return the options of an order, as HTTP has them. Raises ValueError for a time without a zone and a policy that is none."""
     if at is not None and (not isinstance(at, datetime) or at.tzinfo is None):
         raise ValueError("at= needs a time with a zone, like datetime.now(UTC) + timedelta(minutes=10)")

@@ -14,12 +14,12 @@ from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast, get_a
 
 from flower.core.definition import Definition
 from flower.core.errors import FieldError, Invalid, NotInWorkflow, TraceError
-from flower.core.model import Json, Order
+from flower.core.model import Json, Order, UniquePolicy
 from flower.core.model import Registered as Made
 from flower.core.references import Reference, references
 from flower.core.schedule import Timetable
 from flower.sdk import hints
-from flower.sdk.flow import Flow, Policy, starter, wishes
+from flower.sdk.flow import Flow, starter, wishes
 from flower.sdk.handle import REFUSED, Handle, place
 from flower.sdk.parameters import Parameters
 from flower.sdk.registry import REGISTRY, Registered
@@ -73,7 +73,7 @@ class Workflow(Registered, Generic[P, R]):
         key: str | None = None,
         at: datetime | None = None,
         unique: str | None = None,
-        unique_policy: Policy = "skip",
+        unique_policy: UniquePolicy = "skip",
         connection: Any = None,
     ) -> Self:
         """Return this workflow with settings for the next start.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from flower.core.model import Json
+from flower.core.schedule import CatchUp, OnFailure, Overlap
 from flower.core.status import Gate, Status, Why
 
 TEXT, _WHOLE, _YES_OR_NO, _ANYTHING = {"type": "string"}, {"type": "integer"}, {"type": "boolean"}, {"description": "any JSON"}
@@ -307,10 +310,10 @@ SCHEMAS: dict[str, Json] = {
         every=_SECONDS,
         parameters=_ANYTHING,
         priority={"type": ["integer", "null"]},
-        catchUp=TEXT,
+        catchUp={"enum": list(get_args(CatchUp))},
         catchUpMost=_WHOLE,
-        overlap=TEXT,
-        onFailure=TEXT,
+        overlap={"enum": list(get_args(Overlap))},
+        onFailure={"enum": list(get_args(OnFailure))},
         paused=_YES_OR_NO,
         reason=_TEXT_OR_NULL,
         error=_TEXT_OR_NULL | {"description": "why it has stopped itself"},

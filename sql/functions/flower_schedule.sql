@@ -1,5 +1,5 @@
 -- What a person does to a schedule, in a transaction of the caller's if he likes; rows of ms_schedule may as well be written by hand. Refusals: FL404 no such
--- schedule or workflow, FL422 wrong options, FL409 somebody else writes to it. Whether a cron expression can be read is seen by the next worker that looks
+-- schedule or workflow, FL422 wrong options, FL409 somebody else writes to it. Options of pause, unpause and fire: reason, by (kept in kr_audit). Whether a cron expression can be read is seen by the next worker that looks
 -- (the command line, HTTP and Python look before): one that cannot be stops itself, with a message.
 
 -- Write a schedule, new or in place of what is there; whether it is paused stays. options: workflow, cron and zone, or every (seconds, or a text like 15m);
@@ -66,18 +66,24 @@ BEGIN
     RETURN wish;
 END $$;
 
+-- How long a text like 15m, or a number of seconds, is: as flower/core/quantities.py reads it.
 CREATE OR REPLACE FUNCTION kr_every(every jsonb) RETURNS interval LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
-    long interval;
+    text_   text := every #>> '{}';
+    seconds numeric;
 BEGIN
-    long := CASE jsonb_typeof(every) WHEN 'number' THEN make_interval(secs => (every #>> '{}')::float8) WHEN 'string' THEN (every #>> '{}')::interval END;
-    IF long IS NULL OR NOT (long >= interval '1 second' AND long <= interval '3650 days') OR extract(year FROM long) <> 0 OR extract(month FROM long) <> 0 THEN
-        PERFORM kr_refuse('every', 'must be at least a second and at most 3650 days, like 15m (for months and years use cron)');
+    IF jsonb_typeof(every) = 'number' THEN
+        seconds := text_::numeric;
+    ELSIF jsonb_typeof(every) = 'string' AND text_ ~ '^[0-9]+(\.[0-9]+)?[smhd]$' THEN
+        seconds := left(text_, -1)::numeric * CASE right(text_, 1) WHEN 's' THEN 1 WHEN 'm' THEN 60 WHEN 'h' THEN 3600 ELSE 86400 END;
+    ELSE
+        PERFORM kr_refuse('every', format('%s is no time; write one like 10s, 15m, 2h or 1d (for months and years use cron)', left(every::text, 100)));
     END IF;
-    RETURN long;
-EXCEPTION WHEN data_exception THEN
-    PERFORM kr_refuse('every', format('%s is no time; write one like 10s, 15m, 2h or 1d', left(every::text, 100)));
+    IF seconds NOT BETWEEN 1 AND 3650 * 86400 THEN
+        PERFORM kr_refuse('every', format('%s: at least a second and at most 3650 days are possible', left(text_, 100)));
+    END IF;
+    RETURN make_interval(secs => seconds::float8);
 END $$;
 
 CREATE OR REPLACE FUNCTION kr_is_zone(zone text) RETURNS boolean LANGUAGE plpgsql AS $$
@@ -131,14 +137,14 @@ EXCEPTION WHEN lock_not_available THEN
     PERFORM kr_schedule_busy(name);
 END $$;
 
--- Let a schedule make nothing until it is unpaused. options: reason.
+-- Let a schedule make nothing until it is unpaused; the reason is shown with it.
 CREATE OR REPLACE FUNCTION flower_pause_schedule(name text, options jsonb DEFAULT '{}') RETURNS jsonb LANGUAGE plpgsql SET search_path FROM CURRENT SET lock_timeout = '1s' AS $$
 #variable_conflict use_variable
 BEGIN
-    PERFORM kr_schedule_options(options, '{reason,by}');
+    PERFORM kr_check_options(options, '{}');
     UPDATE ms_schedule s SET paused = true, reason = coalesce(options ->> 'reason', CASE WHEN s.paused THEN s.reason END) WHERE s.name = name;
     PERFORM kr_found_schedule(name, FOUND);
-    RETURN jsonb_build_object('schedule', name, 'paused', true);
+    RETURN kr_end_verb('pause', NULL, NULL, options, jsonb_build_object('schedule', name, 'paused', true));
 EXCEPTION WHEN lock_not_available THEN
     PERFORM kr_schedule_busy(name);
 END $$;
@@ -147,10 +153,10 @@ END $$;
 CREATE OR REPLACE FUNCTION flower_unpause_schedule(name text, options jsonb DEFAULT '{}') RETURNS jsonb LANGUAGE plpgsql SET search_path FROM CURRENT SET lock_timeout = '1s' AS $$
 #variable_conflict use_variable
 BEGIN
-    PERFORM kr_schedule_options(options, '{reason,by}');
+    PERFORM kr_check_options(options, '{}');
     UPDATE ms_schedule s SET paused = false, reason = NULL, error = NULL WHERE s.name = name;
     PERFORM kr_found_schedule(name, FOUND);
-    RETURN jsonb_build_object('schedule', name, 'paused', false);
+    RETURN kr_end_verb('unpause', NULL, NULL, options, jsonb_build_object('schedule', name, 'paused', false));
 EXCEPTION WHEN lock_not_available THEN
     PERFORM kr_schedule_busy(name);
 END $$;
@@ -162,7 +168,7 @@ DECLARE
     schedule ms_schedule;
     flow     text;
 BEGIN
-    PERFORM kr_schedule_options(options, '{parameters,priority,reason,by}');
+    PERFORM kr_check_options(options, '{parameters,priority}');
     IF jsonb_typeof(options -> 'parameters') NOT IN ('object', 'null') THEN
         PERFORM kr_refuse('parameters', 'must be a JSON object');
     END IF;
@@ -171,7 +177,8 @@ BEGIN
     SELECT r.flow_id INTO flow FROM kr_register(schedule.task_id, ARRAY[schedule.parameters || coalesce(nullif(options -> 'parameters', 'null'), '{}')],
         ARRAY[jsonb_strip_nulls(jsonb_build_object('priority', coalesce(nullif(options -> 'priority', 'null'), to_jsonb(schedule.priority))))], ARRAY[name]) r;
     INSERT INTO kr_schedule_turn (schedule, task_flow_id) VALUES (name, flow);
-    RETURN jsonb_build_object('schedule', name, 'flowId', flow);
+    -- the parameters stand with the flow
+    RETURN kr_end_verb('fire', flow, NULL, options - 'parameters', jsonb_build_object('schedule', name));
 END $$;
 
 -- Make a flow for each of these times of a schedule that has none yet. They count for no overlap. Answers those that were made.
@@ -194,17 +201,6 @@ BEGIN
     END IF;
 EXCEPTION WHEN lock_not_available THEN
     PERFORM kr_schedule_busy(schedule_name);
-END $$;
-
-CREATE OR REPLACE FUNCTION kr_schedule_options(options jsonb, known text[]) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    IF jsonb_typeof(options) IS DISTINCT FROM 'object' THEN
-        PERFORM kr_refuse('options', 'must be a JSON object');
-    END IF;
-    PERFORM kr_refuse(o, format('no such option; there are %s', array_to_string(known, ', '))) FROM jsonb_object_keys(options - known) o;
-    IF jsonb_typeof(options -> 'reason') NOT IN ('string', 'null') OR octet_length(options ->> 'reason') > 8192 THEN
-        PERFORM kr_refuse('reason', 'must be a text of at most 8192 bytes');
-    END IF;
 END $$;
 
 CREATE OR REPLACE FUNCTION kr_found_schedule(name text, is_found boolean) RETURNS void LANGUAGE plpgsql AS $$

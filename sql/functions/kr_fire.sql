@@ -3,7 +3,7 @@
 
 -- Take what a worker has worked out of schedules: names and versions (the row's xmin: what has changed meanwhile is left for the next look), nexts, errors
 -- (where it must stop itself), passed (the latest time that makes no flow, NULL: none) and why; and the times that make a flow, due_names and due_times.
--- Answers what became of it: event (fired, passed over, suspended), schedule, nominal time, flow, message; a row with the event taken for each schedule.
+-- Answers what became of it: event (fired, passed over, stopped), schedule, nominal time, flow, message; a row with the event taken for each schedule.
 CREATE OR REPLACE FUNCTION kr_fire(names text[], versions text[], nexts timestamptz[], errors text[], passed timestamptz[], whys text[], due_names text[], due_times timestamptz[])
 RETURNS TABLE (event text, schedule text, nominal timestamptz, flow_id text, message text)
 LANGUAGE plpgsql SET search_path FROM CURRENT SET jit = off AS $$
@@ -25,7 +25,7 @@ BEGIN
         ORDER BY d.at;
     RETURN QUERY SELECT 'taken', l, NULL::timestamptz, NULL, NULL FROM unnest(locked) l;
     RETURN QUERY SELECT 'passed over', n.name, n.passed, NULL, n.why FROM unnest(names, passed, whys) n (name, passed, why) WHERE n.passed IS NOT NULL AND n.name = ANY (locked);
-    RETURN QUERY SELECT 'suspended', n.name, NULL::timestamptz, NULL, n.error FROM unnest(names, errors) n (name, error) WHERE n.error IS NOT NULL AND n.name = ANY (locked);
+    RETURN QUERY SELECT 'stopped', n.name, NULL::timestamptz, NULL, n.error FROM unnest(names, errors) n (name, error) WHERE n.error IS NOT NULL AND n.name = ANY (locked);
     RETURN QUERY SELECT t.* FROM kr_take_turns(ARRAY(SELECT DISTINCT d FROM unnest(due_names) d WHERE d = ANY (locked))) t;
 END $$;
 
@@ -122,7 +122,7 @@ BEGIN
                     UPDATE ms_schedule s SET error = left(told, 2000), next_ts = t.scheduled_ts, looked_ts = clock_timestamp()
                     FROM kr_schedule_turn t WHERE t.id = turns[i] AND s.name = t.schedule RETURNING s.name, t.scheduled_ts),
                 gone AS (DELETE FROM kr_schedule_turn t USING stopped s WHERE t.schedule = s.name AND t.task_flow_id IS NULL)
-                SELECT 'suspended', s.name, s.scheduled_ts, NULL, told FROM stopped s;
+                SELECT 'stopped', s.name, s.scheduled_ts, NULL, told FROM stopped s;
         END;
     END LOOP;
 END $$;

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from flower.core.schedule import MOST_AT_ONCE, Cron, Every, due, hash_of, read_every
+from flower.core.errors import Invalid
+from flower.core.schedule import MOST_AT_ONCE, Cron, Every, Schedule, backfill_times, due, hash_of, read_every
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HOURLY = Cron("0 * * * *")
@@ -83,7 +84,7 @@ def test_every_counts_from_1970_so_that_it_is_the_same_for_everybody() -> None:
     assert next(Every("7m").times(NOON)) == next(Every(timedelta(seconds=420)).times(NOON + 10 * SECOND))
 
 
-@pytest.mark.parametrize("text", ["0s", "0", "-1m", "15", "m", "1w", "0.5s", "4000d", "1e9d", "inf", "", "9" * 400 + "d"])
+@pytest.mark.parametrize("text", ["0s", "0", "-1m", "15", "m", "1w", "0.5s", "4000d", "1e9d", "inf", "", "9" * 400 + "d", " 1h", "1h\n"])
 def test_what_is_no_time_between_a_second_and_ten_years_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"10s, 15m|at least a second"):
         read_every(text)
@@ -100,3 +101,41 @@ def test_the_hash_tells_whether_code_says_something_else() -> None:
 
     assert hash_of(one, "w") == hash_of(Cron("0 0 * * *"), "w")
     assert len({hash_of(one, "w"), hash_of(one, "v"), hash_of(Cron("0 0 * * *", overlap="skip"), "w"), hash_of(Every("1d"), "w")}) == 4
+
+
+def written(**fields: Any) -> Schedule:
+    """A row as somebody may have written it, read at `NOON`."""
+    nothing: dict[str, Any] = dict.fromkeys(("cron", "every", "priority", "reason", "error", "next_at", "last_at", "passed_at", "passed_why"))
+    usual: dict[str, Any] = {
+        "name": "s",
+        "workflow": "w",
+        "zone": "UTC",
+        "parameters": {},
+        "catch_up": "last",
+        "catch_up_most": 100,
+        "overlap": "queue",
+    }
+    rest: dict[str, Any] = {"on_failure": "go-on", "paused": False, "since_at": NOON, "by_code": False, "waiting": 0, "in_progress": (), "now": NOON}
+    return Schedule(**nothing | usual | rest | fields)
+
+
+def test_a_range_is_filled_with_both_its_ends() -> None:
+    hourly = written(every=timedelta(hours=1))
+
+    assert backfill_times(hourly, NOON - timedelta(hours=2), NOON, 3) == tuple(NOON - timedelta(hours=ago) for ago in (2, 1, 0))
+
+
+@pytest.mark.parametrize(
+    ("fields", "since", "until", "path", "words"),
+    [
+        ({"cron": "* * * * *"}, NOON, NOON + SECOND, "to", "future"),
+        ({"cron": "* * * * *"}, NOON, NOON - SECOND, "from", "behind"),
+        ({"every": SECOND}, NOON - 3 * SECOND, NOON, "to", "more than 3 times"),
+        ({"cron": "nonsense"}, NOON, NOON, "", "makes no sense"),
+    ],
+)
+def test_a_range_that_cannot_be_filled_is_refused_by_its_end(fields: dict[str, Any], since: datetime, until: datetime, path: str, words: str) -> None:
+    with pytest.raises(Invalid, match=words) as refused:
+        backfill_times(written(**fields), since, until, 3)
+
+    assert refused.value.errors[0].path == path

@@ -151,7 +151,7 @@ async def test_the_last_characters_that_there_are_make_keys_like_others(engine: 
 async def test_a_bell_that_was_lost_beside_a_pattern_for_everything_is_rung_by_the_probe(engine: Engine, connection: Connection) -> None:
     names = ("z", "tenant:a", "unique", "workflow:w")
     await connection.execute(
-        "INSERT INTO ms_limit (name, slots) VALUES ('*', 1), ('z', 0), ('tenant:*', 1), ('tenant:a*', 0), ('unique', 0), ('workflow:*', 0)"
+        "INSERT INTO ms_limit (name, slots) VALUES ('*', 1), ('z', 0), ('tenant:*', 1), ('tenant:a*', 0), ('unique', 0), ('workflow:w', 0)"
     )
     for name in names[:3]:
         await write(connection, name, 1, limits=[name])

@@ -9,11 +9,13 @@ from typing import Any
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from flower.core.errors import Invalid, NotNow, UnknownSchedule
-from flower.core.schedule import Cron, Every
+from flower.core.schedule import Backfilled, Cron, Every, read_every
 from flower.database.pool import Connection, Pool
 from flower.database.store import Store
+from flower.database.store.clockwork import DueSchedules
 from flower.database.store.schedules import Schedules
 from flower.engine.schedules import Clockwork, plan
 from tests.sql.engine import Engine, define
@@ -29,9 +31,14 @@ async def schedules(pool: Pool, connection: Connection, engine: Engine) -> Sched
     return Store(pool).schedules
 
 
+def due(schedules: Schedules) -> DueSchedules:
+    """What the engine asks and writes of the same schedules."""
+    return DueSchedules(schedules._pool)
+
+
 async def look(schedules: Schedules) -> float | None:
     """Do what a worker does when it wakes; return in how many seconds it would look again."""
-    return await Clockwork(schedules)._turn()
+    return await Clockwork(due(schedules))._turn()
 
 
 async def missed(connection: Connection, name: str, ago: timedelta, **columns: object) -> datetime:
@@ -97,9 +104,9 @@ async def test_what_was_missed_is_caught_up_as_the_row_says(connection: Connecti
 
 async def test_two_who_look_at_once_make_one_flow(connection: Connection, schedules: Schedules) -> None:
     await missed(connection, "hourly", HOUR)
-    seen_by_one, seen_by_other = await schedules.candidates(10), await schedules.candidates(10)
+    seen_by_one, seen_by_other = await due(schedules).candidates(10), await due(schedules).candidates(10)
 
-    made = [await schedules.settle([plan(candidate) for candidate in seen]) for seen in (seen_by_one, seen_by_other)]
+    made = [await due(schedules).settle([plan(candidate) for candidate in seen]) for seen in (seen_by_one, seen_by_other)]
 
     assert [event.what for event in made[0]] == ["taken", "fired"]
     assert made[1] == ()
@@ -123,10 +130,10 @@ async def test_a_time_that_has_a_flow_makes_no_other_whatever_a_hand_does(connec
 
 async def test_a_row_that_somebody_changes_meanwhile_is_looked_at_again(connection: Connection, schedules: Schedules) -> None:
     await missed(connection, "hourly", HOUR)
-    plans = [plan(candidate) for candidate in await schedules.candidates(10)]
+    plans = [plan(candidate) for candidate in await due(schedules).candidates(10)]
     await connection.execute("UPDATE ms_schedule SET paused = true")
 
-    assert await schedules.settle(plans) == ()
+    assert await due(schedules).settle(plans) == ()
     assert await times(connection, "hourly") == []
 
 
@@ -163,8 +170,10 @@ async def test_rubbish_stops_itself_with_a_message_and_nothing_else(
     await missed(connection, "rubbish", 3 * HOUR, **columns)
     await missed(connection, "sound", HOUR)
 
-    await look(schedules)
+    with capture_logs() as said:
+        await look(schedules)
 
+    assert [event["schedule"] for event in said if event["event"] == "schedule.stopped"] == ["rubbish"]
     stopped = await one(connection, "rubbish")
     assert words in stopped["error"]
     assert len(await times(connection, "sound")) == 1
@@ -274,14 +283,14 @@ async def fire_once_more(connection: Connection, schedules: Schedules, name: str
     """Have the next second of a schedule come, and no other; return it."""
     (last,) = (await times(connection, name))[-1:]
     at: datetime = max(last, (await one(connection, name))["last_ts"]) + timedelta(seconds=1)
-    candidates = [item for item in await schedules.candidates(10) if item.name != name]
+    candidates = [item for item in await due(schedules).candidates(10) if item.name != name]
     assert candidates == []
     await connection.execute("UPDATE ms_schedule SET next_ts = $2 WHERE name = $1", name, at)
     while (await connection.fetchval("SELECT clock_timestamp()")) < at:
         pass
-    (candidate,) = await schedules.candidates(10)
+    (candidate,) = await due(schedules).candidates(10)
     planned = plan(candidate)
-    await schedules.settle([planned])
+    await due(schedules).settle([planned])
     await connection.execute("UPDATE ms_schedule SET next_ts = 'infinity' WHERE name = $1", name)
     return at
 
@@ -373,17 +382,67 @@ async def test_fire_starts_a_flow_now_and_takes_no_time_away(connection: Connect
     assert (await schedules.get("yearly")).in_progress == (done["flowId"],)
 
 
+async def test_who_pauses_unpauses_or_fires_a_schedule_and_why_is_kept(connection: Connection, schedules: Schedules) -> None:
+    await schedules.put("yearly", {"workflow": "w", "cron": "0 0 1 1 *"})
+    said = {"by": "anna", "reason": "stocktaking"}
+
+    assert await schedules.pause("yearly", said) == {"schedule": "yearly", "paused": True}
+    assert await schedules.unpause("yearly", said) == {"schedule": "yearly", "paused": False}
+    fired = await schedules.fire("yearly", {**said, "parameters": {"password": "s3cret"}})
+
+    kept = [tuple(row) for row in await connection.fetch("SELECT verb, task_flow_id, who, reason, what ->> 'schedule' FROM kr_audit ORDER BY id")]
+    assert fired.keys() == {"schedule", "flowId"}
+    assert kept == [(verb, flow, "anna", "stocktaking", "yearly") for verb, flow in (("pause", None), ("unpause", None), ("fire", fired["flowId"]))]
+    assert not await connection.fetchval("SELECT EXISTS (SELECT FROM kr_audit a WHERE a::text LIKE '%s3cret%')")
+
+
+async def test_a_span_means_in_sql_what_it_means_in_python(connection: Connection) -> None:
+    for text in (
+        "1s",
+        "90s",
+        "1.5m",
+        "2h",
+        "1d",
+        "3650d",
+        "3650.5d",
+        "0s",
+        "0.5s",
+        "15",
+        "1w",
+        "1 hour",
+        "01:00:00",
+        "1 month",
+        " 1h",
+        "1h ",
+        "-1m",
+        "",
+        "9" * 50 + "d",
+    ):
+        try:
+            expected: timedelta | str = read_every(text)
+        except ValueError:
+            expected = "FL422"
+        try:
+            found = await connection.fetchval("SELECT kr_every(to_jsonb($1::text))", text)
+        except asyncpg.PostgresError as error:
+            found = error.sqlstate
+        assert found == expected, text
+
+
 async def test_backfill_makes_what_lacks_and_nothing_twice(connection: Connection, schedules: Schedules) -> None:
     first = await missed(connection, "hourly", 5 * HOUR, overlap="skip")
     await look(schedules)
     (last,) = await times(connection, "hourly")
     wanted = hours(first, 5)
 
+    planned = await schedules.backfill("hourly", wanted, dry_run=True)
+    assert planned == Backfilled("hourly", tuple(at for at in wanted if at != last), made=0, there=1, is_planned=True)
+    assert await times(connection, "hourly") == [last]
+
     made = await schedules.backfill("hourly", wanted), await schedules.backfill("hourly", wanted)
 
-    assert [len(ids) for ids in made] == [4, 0]
+    assert made == (Backfilled("hourly", planned.times, made=4, there=1), Backfilled("hourly", (), made=0, there=5))
     assert await times(connection, "hourly") == wanted
-    assert await schedules.made("hourly", [*wanted, last + HOUR]) == set(wanted)
 
 
 @pytest.mark.parametrize(
@@ -449,7 +508,7 @@ async def test_verbs_on_what_is_not_there_name_what_is(schedules: Schedules) -> 
     with pytest.raises(UnknownSchedule):
         await schedules.remove("nigthly")
     with pytest.raises(UnknownSchedule):
-        await schedules.backfill("nigthly", [])
+        await schedules.backfill("nigthly", [datetime.now(UTC)])
 
 
 async def test_a_verb_waits_no_longer_than_a_second_for_somebody_else(connection: Connection, other: Connection, schedules: Schedules) -> None:

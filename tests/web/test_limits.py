@@ -18,7 +18,7 @@ async def put(client: Client, target: str, body: Any) -> tuple[int, Any]:
     return answer.status, await answer.json(content_type=None)
 
 
-async def test_a_limit_is_made_changed_listed_and_removed(served: Client) -> None:
+async def test_a_limit_is_made_changed_listed_and_removed(served: Client, connection: Connection) -> None:
     assert (await put(served, "/api/limits/tenant:*", {"slots": 2}))[1]["slots"] == 2
     status, changed = await put(served, "/api/limits/tenant:*", {"rate": "10/min"})
     assert (status, changed["slots"], changed["rate"], changed["counts"]) == (200, 2, "10/min", "tasks")
@@ -30,8 +30,9 @@ async def test_a_limit_is_made_changed_listed_and_removed(served: Client) -> Non
 
     assert [item["name"] for item in listed["items"]] == ["a/b c", "tenant:*"]
     assert (one["name"], one["slots"], one["running"], one["waiting"], one["holders"]) == ("a/b c", 0, 0, 0, [])
-    assert (removed.status, (await removed.json())["removed"]) == (200, True)
+    assert (removed.status, await removed.json()) == (200, {"name": "tenant:*", "removed": True})
     assert (await get(served, "/api/limits/tenant:*"))[0] == 404
+    assert {row["who"] for row in await connection.fetch("SELECT who FROM kr_audit WHERE verb = 'limit'")} == {"http, on this machine"}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flower.database.pool import Pool
 from flower.database.store.changes import Changes
+from flower.database.store.clockwork import DueSchedules
 from flower.database.store.cycle import Cycle
 from flower.database.store.flows import Flows
 from flower.database.store.incidents import Incidents
@@ -28,6 +29,7 @@ class Store:
     def __init__(self, pool: Pool) -> None:
         self.changes = Changes(pool)
         self.cycle = Cycle(pool)
+        self.due_schedules = DueSchedules(pool)
         self.flows = Flows(pool)
         self.incidents = Incidents(pool)
         self.limits = Limits(pool)

@@ -8,9 +8,9 @@ from difflib import get_close_matches
 
 import asyncpg
 
-from flower.core.errors import NotNow, UnknownLimit
+from flower.core.errors import UnknownLimit
 from flower.core.model import Json, Limit
-from flower.database.errors import invalid
+from flower.database.errors import refused
 from flower.database.pool import Pool
 from flower.database.queries import query
 
@@ -35,14 +35,23 @@ class Limits:
             raise await self._unknown(name)
         return found[0]
 
-    async def set(self, name: str, options: Mapping[str, Json]) -> Json:
-        """Set slots and rate of a limit, or remove it, and return what it is (was) then. Raises UnknownLimit, NotNow or Invalid."""
+    async def set(self, name: str, options: Mapping[str, Json]) -> Limit:
+        """Set `slots` and `rate` of a limit, new or as it is, and return how it stands with it then. Raises NotNow or Invalid.
+
+        *options* have `by` and `reason`, too, which are kept.
+        """
+        await self._send(name, options)
+        return await self.get(name)
+
+    async def remove(self, name: str, *, by: str | None = None) -> None:
+        """Remove a limit, as *by* wishes: whatever waited for it goes on. Raises UnknownLimit or NotNow."""
+        await self._send(name, {"remove": True, "by": by})
+
+    async def _send(self, name: str, options: Mapping[str, Json]) -> None:
         try:
-            return json.loads(await self._pool.fetchval(query("set_limit"), name, json.dumps(dict(options))))
+            await self._pool.fetchval(query("set_limit"), name, json.dumps(dict(options)))
         except asyncpg.PostgresError as error:
-            if error.sqlstate == "FL404":
-                raise await self._unknown(name) from None
-            raise (NotNow(error.args[0]) if error.sqlstate == "FL409" else invalid(error) or error) from None
+            raise (await self._unknown(name) if error.sqlstate == "FL404" else refused(error) or error) from None
 
     async def _find(self, name: str | None) -> tuple[Limit, ...]:
         return tuple(map(_limit, await self._pool.fetch(query("limits"), name, MOST_COUNTED + 1)))

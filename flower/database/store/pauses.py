@@ -9,10 +9,10 @@ from difflib import get_close_matches
 
 import asyncpg
 
-from flower.core.errors import FieldError, FlowerError, Invalid, NotNow
+from flower.core.errors import FieldError, FlowerError, Invalid
 from flower.core.model import Json
 from flower.core.pauses import Paused, PausePage, Unpaused
-from flower.database.errors import invalid
+from flower.database.errors import refused
 from flower.database.pool import Pool
 from flower.database.queries import query
 from flower.database.store.rows import pause_of
@@ -62,11 +62,9 @@ class Pauses:
             raise await self._refusal(error) from None
 
     async def _refusal(self, error: asyncpg.PostgresError) -> FlowerError | asyncpg.PostgresError:
-        if error.sqlstate == "FL409":
-            return NotNow(error.args[0])
         if error.sqlstate == "FL404":
             return await Workflows(self._pool).unknown(json.loads(error.detail or "{}")["workflow"])
-        return invalid(error) or error
+        return refused(error) or error
 
     async def _hint(self, kind: str, name: str) -> str:
         names = [str(row["name"]) for row in await self._pool.fetch(query("names_of_kind"), kind)]

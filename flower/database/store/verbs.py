@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import asyncpg
 
-from flower.core.errors import FlowerError, NotNow, UnknownFlow, UnknownTask
+from flower.core.errors import FlowerError, UnknownFlow, UnknownTask
 from flower.core.model import Deed, Json
-from flower.database.errors import invalid
+from flower.database.errors import refused
 from flower.database.pool import Pool
 from flower.database.queries import query
 from flower.database.store.tasks import Tasks
@@ -71,8 +71,6 @@ class Verbs:
             raise await self._refusal(flow, error) from None
 
     async def _refusal(self, flow: str, error: asyncpg.PostgresError) -> FlowerError | asyncpg.PostgresError:
-        if error.sqlstate == "FL409":
-            return NotNow(error.args[0])
         if error.sqlstate == "FL404":
             step = json.loads(error.detail or "{}").get("step")
             if step is None:
@@ -82,4 +80,4 @@ class Verbs:
             except FlowerError as unknown:
                 return unknown
             return UnknownTask(flow, step)
-        return invalid(error) or error
+        return refused(error) or error

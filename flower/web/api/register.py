@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from flower.core import shapes
 from flower.core.errors import FieldError, Invalid, OrdersRefused, UnknownWorkflow
-from flower.core.model import Json, Order
+from flower.core.model import Json, Order, UniquePolicy
 from flower.core.strict import is_clean
 from flower.database.store.flows import Flows
 from flower.web.answers import answer
@@ -45,7 +45,7 @@ class Unique(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     key: str = Field(min_length=1, description=f"at most {LONGEST_KEY} bytes; of this workflow")
-    policy: Literal["skip", "queue"] = Field(
+    policy: UniquePolicy = Field(
         default="skip", description="skip: nothing is started, the answer names the one in progress; queue: one after the other"
     )
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from itertools import islice
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from aiohttp import web
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
@@ -16,11 +15,11 @@ from flower.core.cron import read_cron, zone_named
 from flower.core.errors import FieldError, Invalid
 from flower.core.masks import HIDDEN, is_masked
 from flower.core.model import Json
-from flower.core.schedule import MOST_AT_ONCE, Schedule, read_every, within
+from flower.core.schedule import CatchUp, OnFailure, Overlap, backfill_times, read_every
 from flower.database.store.schedules import Options, Schedules
 from flower.web.answers import answer
-from flower.web.api.verbs import Said
-from flower.web.keys import SESSION, STORE
+from flower.web.api.verbs import Said, caller
+from flower.web.keys import STORE
 from flower.web.requests import NoQuery, body, moment, part, query, valid
 
 routes = web.RouteTableDef()
@@ -69,10 +68,10 @@ class Scheduled(BaseModel):
     )
     parameters: dict[str, Any] | None = Field(default=None, description="of each flow")
     priority: StrictInt | None = Field(default=None, ge=-20, le=19, description="of each flow; without it the workflow's")
-    catch_up: Literal["none", "last", "all"] = Field(default="last", description="which of the times make a flow that were missed for over a minute")
+    catch_up: CatchUp = Field(default="last", description="which of the times make a flow that were missed for over a minute")
     catch_up_most: StrictInt = Field(default=100, ge=1, le=1000, description="how many, of all")
-    overlap: Literal["skip", "queue", "cancel"] = Field(default="queue", description="what a time does while a flow of the schedule is in progress")
-    on_failure: Literal["go-on", "hold"] = Field(default="go-on", description="hold: a flow that has failed counts as in progress")
+    overlap: Overlap = Field(default="queue", description="what a time does while a flow of the schedule is in progress")
+    on_failure: OnFailure = Field(default="go-on", description="hold: a flow that has failed counts as in progress")
 
 
 class Firing(Said):
@@ -162,33 +161,12 @@ async def backfill(request: web.Request) -> web.Response:
     query(request, NoQuery)
     name, store = part(request, "name"), request.app[STORE].schedules
     wish = valid(Backfill, await body(request) or {})
-    times = _times(await store.get(name), wish)
-    there = await store.made(name, times)
-    lacks = [at for at in times if at not in there]
-    made = 0
-    for begin in range(0, 0 if wish.dry_run else len(lacks), MOST_AT_ONCE):
-        made += len(await store.backfill(name, lacks[begin : begin + MOST_AT_ONCE]))
-    said = {"schedule": name, "times": [shapes.moment(at) for at in lacks], "made": made, "there": len(there)}
-    return answer({**said, "dryRun": True} if wish.dry_run else said)
-
-
-def _times(found: Schedule, wish: Backfill) -> list[datetime]:
-    if wish.to > found.now:
-        raise Invalid([FieldError("to", "lies in the future: what comes then comes by itself")])
-    if wish.from_ > wish.to:
-        raise Invalid([FieldError("from", "lies behind `to`")])
-    try:
-        times = list(islice(within(found.timetable, wish.from_, wish.to), _MOST_TIMES + 1))
-    except ValueError as error:
-        raise Invalid([FieldError("", f"the schedule makes no sense: {error}")]) from None
-    if len(times) > _MOST_TIMES:
-        raise Invalid([FieldError("to", f"the range has more than {_MOST_TIMES} times: ask for one part after the other")])
-    return times
+    times = backfill_times(await store.get(name), wish.from_, wish.to, _MOST_TIMES)
+    return answer(shapes.backfilled(await store.backfill(name, times, dry_run=wish.dry_run)))
 
 
 async def _do(request: web.Request, model: type[Said], verb: _Verb) -> web.Response:
     query(request, NoQuery)
     said = valid(model, await body(request) or {})
-    who = "http, with the token" if request.app[SESSION] else "http, on this machine"
-    options = {**said.model_dump(by_alias=True, exclude_unset=True, exclude_none=True), "by": who}
+    options = {**said.model_dump(by_alias=True, exclude_unset=True, exclude_none=True), "by": caller(request)}
     return answer(await verb(request.app[STORE].schedules, part(request, "name"), options))
