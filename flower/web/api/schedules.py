@@ -25,7 +25,8 @@ from flower.web.requests import NoQuery, body, moment, part, query, valid
 
 routes = web.RouteTableDef()
 
-_ONE = "/api/schedules/{name}"
+# Braces may stand in a name, which aiohttp would not take by itself.
+_ONE = r"/api/schedules/{name:[^/]+}"
 _MOST_TIMES = 1_000
 # What GET says beyond what PUT takes: it may be sent back.
 _SAID = frozenset({
@@ -162,7 +163,7 @@ async def backfill(request: web.Request) -> web.Response:
     query(request, NoQuery)
     name, store = part(request, "name"), request.app[STORE].schedules
     wish = valid(Backfill, await body(request) or {})
-    times = _times(await store.get(name), wish)
+    times = times_of(await store.get(name), wish)
     there = await store.made(name, times)
     lacks = [at for at in times if at not in there]
     made = 0
@@ -172,7 +173,8 @@ async def backfill(request: web.Request) -> web.Response:
     return answer({**said, "dryRun": True} if wish.dry_run else said)
 
 
-def _times(found: Schedule, wish: Backfill) -> list[datetime]:
+def times_of(found: Schedule, wish: Backfill) -> list[datetime]:
+    """Return the times of a schedule in the range that is wished for. Raises Invalid for one that makes no sense, or has too many."""
     if wish.to > found.now:
         raise Invalid([FieldError("to", "lies in the future: what comes then comes by itself")])
     if wish.from_ > wish.to:
