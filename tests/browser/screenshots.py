@@ -49,6 +49,8 @@ async def look(terminal: Terminal, chromium: str) -> None:
         await taken(page, "/flows", "flows")
         await taken(page, "/workflows/sales?show=start", "start")
         control(terminal)
+        for _ in range(3):
+            start(terminal, "sales")
         await taken(page, "/limits", "limits")
         await taken(page, "/schedules", "schedules")
         await page.emulate_media(color_scheme="dark")
