@@ -203,6 +203,7 @@ async def test_a_limit_that_is_not_there_is_a_new_one_and_the_names_that_tasks_u
     text = (await read(site, "/ask/limit?name=workflow:w"))[1]
 
     assert re.search(r'data-key="name"[^>]* data-needed data-named type="text" value="workflow:w"', text)
+    assert ('data-key="slots"' in text, 'data-key="rate"' in text) == (True, False)  # a rate is for tasks
     assert 'data-send="/api/limits/" data-method="PUT"' in text
     assert re.findall(r'<option value="([^"]*)">', text) == ["stripe", "tenant:*"]
 

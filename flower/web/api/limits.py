@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 from flower.core import shapes
 from flower.web.answers import answer
+from flower.web.api.verbs import caller
 from flower.web.keys import STORE
 from flower.web.requests import NoQuery, body, query, tail, valid
 
@@ -45,7 +46,7 @@ async def set_limit(request: web.Request) -> web.Response:
     query(request, NoQuery)
     name, store = tail(request, _PREFIX), request.app[STORE].limits
     wanted = valid(SetLimit, await body(request) or {})
-    await store.set(name, wanted.model_dump(exclude_unset=True))
+    await store.set(name, {**wanted.model_dump(exclude_unset=True), "by": caller(request)})
     return answer(shapes.limit(await store.get(name)))
 
 
@@ -53,4 +54,4 @@ async def set_limit(request: web.Request) -> web.Response:
 async def remove_limit(request: web.Request) -> web.Response:
     """Remove a limit: whatever waited for it goes on."""
     query(request, NoQuery)
-    return answer(await request.app[STORE].limits.set(tail(request, _PREFIX), {"remove": True}))
+    return answer(await request.app[STORE].limits.set(tail(request, _PREFIX), {"remove": True, "by": caller(request)}))

@@ -27,6 +27,7 @@ _LONGEST = 512
 _MOST_KNOWN = 200
 _MOST_SLOTS: Final = "2147483647"
 _SEND: Final = "/api/limits/"
+_FLOWS: Final = "workflow:"
 KINDS: Final = {"workflow": "a workflow", "program": "a program", "limit": "a limit", "all": "everything"}
 
 _Kind = Literal["workflow", "program", "limit", "all"]
@@ -60,12 +61,17 @@ async def limit(request: web.Request) -> web.Response:
     except UnknownLimit:
         known = [re.sub(r"\{.*", "*", name) for name in await store.pauses.names("limit")]
         names = Box("name", "text", "text", "Name", value=name, is_required=True, names=True, choices=_choices(known), hint=_NAMES)
-        return show(request, "ask.html", asked=Asked("A new limit", "Set the limit", (), (names, *_boxes(None)), "PUT"), send=_SEND)
+        return show(
+            request,
+            "ask.html",
+            asked=Asked("A new limit", "Set the limit", (), (names, *_boxes(None, of_flows=name.startswith(_FLOWS))), "PUT"),
+            send=_SEND,
+        )
     asked = Asked(
         f"Change the limit {found.name}",
         "Set the limit",
         _follows(found),
-        _boxes(found),
+        _boxes(found, of_flows=found.of_flows),
         "PUT",
         others=[(f"/ask/limit/remove{link({'name': found.name})}", "Remove the limit")],
     )
@@ -77,9 +83,9 @@ _NAMES: Final = (
 )
 
 
-def _boxes(found: Limit | None) -> tuple[Box, ...]:
+def _boxes(found: Limit | None, *, of_flows: bool) -> tuple[Box, ...]:
     slots, rate = (None, None) if found is None else (found.slots, found.rate)
-    return (
+    boxes = (
         Box(
             "slots",
             "number",
@@ -100,6 +106,8 @@ def _boxes(found: Limit | None) -> tuple[Box, ...]:
             clears=True,
         ),
     )
+    # A rate is for tasks.
+    return boxes[:1] if of_flows else boxes
 
 
 def _follows(found: Limit) -> Sequence[Follows]:
