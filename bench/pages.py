@@ -62,6 +62,14 @@ _PAGES = {
     "a workflow with a million flows": "/workflows/usual",
     "workers": "/workers",
 }
+# Beside 100 limits, one of them with 20,000 flows that wait for it, 100 pauses, and 100 schedules with 500 flows each.
+_WAIT_AT_A_LIMIT = 20_000
+_CONTROL_PAGES = {
+    "limits": "/limits",
+    "schedules": "/schedules",
+    "a schedule": "/schedules/schedule-00042",
+    "a workflow with schedules": "/workflows/usual",
+}
 
 
 async def measure(ground: Ground) -> AsyncIterator[Figure]:
@@ -85,6 +93,14 @@ async def measure(ground: Ground) -> AsyncIterator[Figure]:
             for what, wanted in _LISTS_BESIDE_MANY.items():
                 figures.append(await _figure(served.port, what, wanted, many))
                 yield figures[-1]
+            await _add(connection, _WAIT_AT_A_LIMIT, "queued", _BEGIN - timedelta(days=3000), 0, "limit")
+            async with connection.transaction():
+                await connection.execute("SET LOCAL session_replication_role = replica")
+                await connection.execute(statement("control"), _WAIT_AT_A_LIMIT)
+            await connection.execute("VACUUM ANALYZE")
+            for what, path in _CONTROL_PAGES.items():
+                pages.append(await _page(served.port, what, path, many))
+                yield pages[-1]
     slowest = max(figures, key=lambda figure: figure.value)
     yield Figure("list of flows: the slowest of these", slowest.value, "ms", "page", note=slowest.what.removeprefix("list of flows: "))
     slowest = max(pages, key=lambda figure: figure.value)

@@ -316,6 +316,7 @@ class Limit:
     *of_flows*: it counts flows, not tasks. *slots*: None for any number; of a pattern, what each name has. *rate*: as `10/min`. *ready*: tasks
     that it has let through and that wait for a slot of a worker. *waiting*: for this limit, *and_more* than that. *holders*: up to five tasks, as
     flow/seq, or flows. *next_at*: when the rate lets the next one start, None if it may now.
+    *paused*: the name, or the beginning of it, under which it is paused.
     """
 
     name: str
@@ -328,6 +329,7 @@ class Limit:
     and_more: bool
     holders: tuple[str, ...]
     next_at: datetime | None
+    paused: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -43,9 +44,13 @@ def notices(
     noticed: Sequence[Noticed],
     waiting: Count,
     stopped: Sequence[Schedule] = (),
+    shut: Sequence[str] = (),
 ) -> tuple[Notice, ...]:
-    """Return what is worth knowing, the gravest first; nothing if all is well. *waiting*: how many tasks do. *stopped*: schedules that stopped."""
-    return (*_notices(ready, snapshot, workers, noticed, waiting), *map(of_schedule, stopped))
+    """Return what is worth knowing, the gravest first; nothing if all is well. *waiting*: how many tasks do. *stopped*: schedules that stopped.
+
+    *shut*: names of limits that have no slot.
+    """
+    return (*_notices(ready, snapshot, workers, noticed, waiting), *map(of_schedule, stopped), *map(_of_limit, shut))
 
 
 def of_schedule(stopped: Schedule) -> Notice:
@@ -53,6 +58,10 @@ def of_schedule(stopped: Schedule) -> Notice:
     return Notice(
         "schedule", f"the schedule {stopped.name} has stopped itself: {stopped.error} (python -m flower schedule unpause lets it try again)"
     )
+
+
+def _of_limit(name: str) -> Notice:
+    return Notice("limit", f"{name} has 0 slots, so nothing that names it may start (python -m flower limit {shlex.quote(name)} 4 gives it some)")
 
 
 def of_snapshot(snapshot: OpenTransaction | None) -> str | None:

@@ -14,10 +14,12 @@ from flower.web import health, keys, openapi, rendering, static_files
 from flower.web.api import events, flows, history, incidents, limits, overview, pauses, register, schedules, signals, verbs, workflows
 from flower.web.auth import Session, guard
 from flower.web.connections import attended
-from flower.web.pages import ask, many, sign_in
+from flower.web.pages import ask, ask_limits, ask_schedules, many, sign_in
 from flower.web.pages import flow as flow_page
 from flower.web.pages import flows as flows_page
+from flower.web.pages import limits as limits_page
 from flower.web.pages import overview as overview_page
+from flower.web.pages import schedules as schedules_page
 from flower.web.pages import workers as workers_page
 from flower.web.pages import workflows as workflows_page
 from flower.web.problems import problems
@@ -28,7 +30,10 @@ from flower.web.watchers import Watchers
 _PLANS_AT_ONCE = 1
 
 INTERFACE = (register, flows, verbs, signals, pauses, incidents, limits, schedules, workflows, history, overview, events, health, openapi)
-_PAGES = (static_files, sign_in, overview_page, many, ask, flows_page, flow_page, workflows_page, workers_page)
+_PAGES = (
+    *(static_files, sign_in, overview_page, many, ask, ask_limits, ask_schedules),
+    *(flows_page, flow_page, workflows_page, schedules_page, limits_page, workers_page),
+)
 
 
 def create_app(

@@ -52,6 +52,16 @@ async def hostile(connection: Connection) -> None:
                    VALUES (gen_random_uuid(), $1, 1, $1, 1, ARRAY[$1], now() + interval '1 h')""",
                 text,
             )
+            await connection.execute("INSERT INTO ms_limit (name, slots) VALUES (replace($1, '*', ''), 1)", text)
+            await connection.execute(
+                "INSERT INTO ms_pause (kind, task_id, reason, who) SELECT k, $1::text, $1::text, $1::text FROM unnest('{program,limit}'::text[]) k",
+                text,
+            )
+            await connection.execute(
+                """INSERT INTO ms_schedule (name, task_id, cron, zone, parameters, paused, reason, error, passed_ts, passed_why)
+                   VALUES ($1::text, $2, $1::text, $1::text, $3, $4, $1::text, CASE WHEN $4 THEN NULL ELSE $1::text END, now(), $1::text)""",
+                text, CORPUS[0], evil, number % 2 == 0,
+            )  # fmt: skip
         await connection.execute("INSERT INTO ms_pause (task_id, reason) VALUES ($1, $2)", FLOW, CORPUS[0])
     await connection.execute(
         "INSERT INTO ms_workflow (task_id, takes) VALUES ($1, $2) ON CONFLICT (task_id) DO UPDATE SET takes = excluded.takes",

@@ -48,6 +48,11 @@ async def look(terminal: Terminal, chromium: str) -> None:
         await taken(page, f"/flows/{running}?view=timeline", "timeline")
         await taken(page, "/flows", "flows")
         await taken(page, "/workflows/sales?show=start", "start")
+        control(terminal)
+        for _ in range(3):
+            start(terminal, "sales")
+        await taken(page, "/limits", "limits")
+        await taken(page, "/schedules", "schedules")
         await page.emulate_media(color_scheme="dark")
         await taken(page, f"/flows/{running}", "dark")
         await page.set_viewport_size({"width": 390, "height": 800})
@@ -60,6 +65,18 @@ async def taken(page: Page, address: str, name: str) -> None:
     await page.goto(address)
     await page.wait_for_timeout(400)
     await page.screenshot(path=IMAGES / f"{name}.png")
+
+
+def control(terminal: Terminal) -> None:
+    """Set limits, pause something, and have workflows start by the clock."""
+    for statement in (
+        "INSERT INTO ms_limit (name, slots, rate) VALUES ('vendor', 4, '10/min'), ('tenant:*', 2, NULL), ('closed', 0, NULL), ('workflow:sales', 1, NULL)",
+        """SELECT flower_pause('{"program": "thumbnail", "reason": "the disk is being changed", "until": "2999-01-01T00:00:00Z", "by": "anna"}')""",
+        """SELECT flower_schedule('nightly', '{"workflow": "sales", "cron": "30 2 * * *", "zone": "America/New_York"}')""",
+        """SELECT flower_schedule('pulse', '{"workflow": "ledger", "every": "15m"}'), flower_pause_schedule('pulse', '{"reason": "stocktaking"}')""",
+        "SELECT flower_fire('pulse')",
+    ):
+        terminal.query(statement)
 
 
 def start(terminal: Terminal, workflow: str, **parameters: str) -> str:

@@ -295,10 +295,26 @@ async def test_without_javascript_all_of_it_can_be_read(browser: Browser, site: 
         await expect(page.locator("#rows time").first).to_contain_text("UTC")
 
 
-PAGES = ["/", "/flows", "/workflows", "/workflows/sales", "/workflows/sales?show=start", "/workflows/sales?show=revisions", "/workers"]
+PAGES = [
+    "/",
+    "/flows",
+    "/workflows",
+    "/workflows/sales",
+    "/workflows/sales?show=start",
+    "/workflows/sales?show=revisions",
+    "/workers",
+    "/limits",
+    "/schedules",
+]
 OF_A_FLOW = ["", "?view=timeline", "?view=table", "?task=1"]
 ASKS = ["rerun", "cancel", "suspend", "priority"]
 OF_A_TASK = ["rerun", "ignore", "complete", "retry"]
+CONTROL = [
+    *("/schedules/nightly", "/schedules/stopped", "/ask/limit", "/ask/limit?name=stripe", "/ask/limit/remove?name=stripe", "/ask/pause?kind=limit"),
+    *("/ask/unpause?kind=workflow&name=sales", "/ask/schedule", "/ask/schedule?name=nightly"),
+    *(f"/ask/schedule/{verb}?name=nightly" for verb in ("fire", "pause", "remove", "backfill")),
+    "/ask/schedule/backfill?name=nightly&from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z",
+]
 
 
 async def everywhere(site: Site) -> list[str]:
@@ -307,9 +323,23 @@ async def everywhere(site: Site) -> list[str]:
     failed, waiting = await site.start("sales"), await site.start("orders")
     await site.stops(failed)
     await site.stops(waiting)
+    await controls(site)
     of_flows = [f"/flows/{flow}{view}" for flow in (failed, waiting) for view in OF_A_FLOW]
     asks = [f"/ask/{verb}?flow={failed}" for verb in ASKS] + [f"/ask/{verb}?flow={failed}&task=2" for verb in OF_A_TASK]
-    return [*PAGES, *of_flows, *asks, f"/ask/many/rerun?flow={failed}", "/nothing", f"/flows/{failed}?task=nope"]
+    return [*PAGES, *CONTROL, *of_flows, *asks, f"/ask/many/rerun?flow={failed}", "/nothing", f"/flows/{failed}?task=nope"]
+
+
+async def controls(site: Site) -> None:
+    """Write limits, pauses and schedules in each state."""
+    for statement in (
+        "INSERT INTO ms_limit (name, slots, rate) VALUES ('stripe', 4, '10/min'), ('closed', 0, NULL), ('tenant:*', 2, NULL), ('slow', NULL, '1/h'), ('workflow:digest', 1, NULL)",
+        """INSERT INTO ms_pause (kind, task_id, reason, until_ts) VALUES ('workflow', 'sales', 'stocktaking', now() + interval '1 day'), ('limit', 'tenant:*', NULL, NULL),
+            ('program', 'nobody has it', NULL, NULL)""",
+        """INSERT INTO ms_schedule (name, task_id, cron, every, zone, paused, reason, error) VALUES ('nightly', 'sales', '30 2 * * *', NULL, 'America/Argentina/ComodRivadavia', false, NULL, NULL),
+            ('held', 'digest', NULL, '2 h', 'UTC', true, 'the vendor is away', NULL), ('stopped', 'digest', NULL, '1 day', 'UTC', false, NULL, 'the workflow is gone: define it again')""",
+    ):
+        await site.connection.execute(statement)
+    await site.connection.execute('SELECT flower_fire(\'held\', \'{"parameters": {"url": "x"}}\')')
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -361,6 +391,9 @@ async def test_what_a_task_is_called_or_says_is_never_run(page: Page, site: Site
         *(f"/ask/{verb}?flow={flow}" for verb in ASKS),
         *(f"/ask/{verb}?flow={flow}&task=1" for verb in OF_A_TASK),
         f"/ask/many/rerun?incident={incident}",
+        *(f"/schedules/{quote(text, safe='')}" for text in CORPUS),
+        *(f"/ask/{what}?name={quote(text)}" for text in CORPUS for what in ("limit", "limit/remove", "schedule", "schedule/fire", "schedule/remove")),
+        *(f"/ask/{what}?kind={kind}&name={quote(text)}" for text in CORPUS for what in ("pause", "unpause") for kind in ("program", "limit")),
         *(f"/workflows/{workflow}{part}" for part in ("", "?show=start", "?show=revisions")),
         *(f"/flows?text={quote(text)}" for text in CORPUS),
         *(f"/{quote(text, safe='')}" for text in CORPUS),

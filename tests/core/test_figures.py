@@ -79,6 +79,13 @@ def test_what_is_paused_is_a_notice_unless_it_cannot_be_seen() -> None:
     assert [notice.kind for notice in notices(unseen, None, [], [], NOBODY_WAITS)] == ["database"]
 
 
+def test_a_limit_without_a_slot_is_a_notice_with_a_command_that_a_shell_takes() -> None:
+    (closed, pattern) = notices(WELL, None, [], [], NOBODY_WAITS, shut=["closed", "tenant:*"])
+
+    assert closed.message == "closed has 0 slots, so nothing that names it may start (python -m flower limit closed 4 gives it some)"
+    assert "python -m flower limit 'tenant:*' 4" in pattern.message
+
+
 def test_each_notice_says_what_and_whose() -> None:
     seen = Noticed(
         "flow-1", Decimal(2), "w", "fetch", "fetch", WORKER.worker_id, {"type": "LoopBlocked", "message": "it blocked", "where": "app.py:3 in f"}

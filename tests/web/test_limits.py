@@ -55,6 +55,13 @@ async def test_what_makes_no_sense_is_refused_with_its_place(served: Client, con
     assert await connection.fetchval("SELECT count(*) FROM ms_limit") == 0
 
 
+async def test_it_is_kept_who_set_a_limit_and_who_removed_it(served: Client, connection: Connection) -> None:
+    await put(served, "/api/limits/l", {"slots": 1})
+    await send(served, "DELETE", "/api/limits/l")
+
+    assert [tuple(row) for row in await connection.fetch("SELECT verb, who FROM kr_audit")] == [("limit", "http, on this machine")] * 2
+
+
 async def test_a_name_that_can_be_none_is_refused(served: Client) -> None:
     assert (await put(served, "/api/limits/a*b", {"slots": 1}))[0] == 422
     assert (await put(served, f"/api/limits/{'x' * 513}", {"slots": 1}))[0] == 422

@@ -60,6 +60,11 @@ async def flow(pool: Pool, connection: Connection) -> str:
     (claim,) = await engine.claim()
     error = {"type": "E", "message": '{"password": "canary-5"}', "secret": "canary-6"}
     await engine.turn([Outcome(claim, Status.SUSPEND, Why.FAILED, json.dumps(error))])
+    await connection.execute("INSERT INTO ms_limit (name, slots) VALUES ('stripe', 0)")
+    await connection.execute("INSERT INTO ms_pause (kind, task_id) VALUES ('all', '*'), ('limit', 'stripe')")
+    await connection.execute(
+        """INSERT INTO ms_schedule (name, task_id, cron, parameters) VALUES ('nightly', 'with secrets', '30 2 * * *', '{"token": "canary-9"}')"""
+    )
     await connection.execute('UPDATE kr_task_stat SET result = \'{"token": "canary-7"}\', notice = \'{"api_key": "canary-8"}\'')
     return flow
 
@@ -67,7 +72,11 @@ async def flow(pool: Pool, connection: Connection) -> str:
 def addresses(flow: str) -> list[str]:
     task = f"flow={flow}&task=1"
     return [
-        *("/", "/flows", "/flows?status=failed", "/workflows", "/workers", "/sign-in"),
+        *("/", "/flows", "/flows?status=failed", "/workflows", "/workers", "/sign-in", "/limits", "/schedules", "/schedules/nightly"),
+        *(f"/ask/{what}" for what in ("limit", "limit?name=stripe", "limit/remove?name=stripe", "unpause?kind=all")),
+        *(f"/ask/pause?kind={kind}" for kind in ("workflow", "program", "limit", "all")),
+        *(f"/ask/schedule{verb}?name=nightly" for verb in ("", "/fire", "/pause", "/unpause", "/remove", "/backfill")),
+        "/ask/schedule/backfill?name=nightly&from=2026-01-01T00:00:00Z&to=2026-01-09T00:00:00Z",
         *(f"/workflows/with%20secrets{part}" for part in ("", "?show=start", "?show=revisions", "?show=revisions&revision=2")),
         *(f"/flows/{flow}{view}" for view in ("", "?view=timeline", "?view=table", "?view=table&status=failed&from=1", "?task=1&zoom=8&at=0.5")),
         *(f"/ask/{verb}?flow={flow}" for verb in ("rerun", "rerun", "cancel", "suspend", "resume", "priority")),

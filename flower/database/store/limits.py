@@ -24,9 +24,13 @@ class Limits:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def list(self) -> tuple[Limit, ...]:
-        """Return every limit and how it stands with it, in order of name."""
-        return await self._find(None)
+    async def list(self, *, limit: int | None = None, after: str | None = None) -> tuple[Limit, ...]:
+        """Return limits and how it stands with them, in order of name: up to *limit* behind the name *after*; without these, all."""
+        return await self._find(None, after, limit)
+
+    async def shut(self, most: int) -> tuple[str, ...]:
+        """Return the names of up to *most* limits that have no slot: nothing of theirs may start."""
+        return tuple(row["name"] for row in await self._pool.fetch(query("shut_limits"), most))
 
     async def get(self, name: str) -> Limit:
         """Return the limit or pattern called *name*. Raises UnknownLimit, naming near ones."""
@@ -53,8 +57,8 @@ class Limits:
         except asyncpg.PostgresError as error:
             raise (await self._unknown(name) if error.sqlstate == "FL404" else refused(error) or error) from None
 
-    async def _find(self, name: str | None) -> tuple[Limit, ...]:
-        return tuple(map(_limit, await self._pool.fetch(query("limits"), name, MOST_COUNTED + 1)))
+    async def _find(self, name: str | None, after: str | None = None, limit: int | None = None) -> tuple[Limit, ...]:
+        return tuple(map(_limit, await self._pool.fetch(query("limits"), name, MOST_COUNTED + 1, after, limit)))
 
     async def _unknown(self, name: str) -> UnknownLimit:
         return UnknownLimit(name, get_close_matches(name, [limit.name for limit in await self.list()], n=3))
@@ -73,4 +77,5 @@ def _limit(row: asyncpg.Record) -> Limit:
         row["waiting"] > waiting,
         tuple(row["holders"]),
         row["next_at"],
+        row["paused"],
     )

@@ -51,6 +51,10 @@ class Pauses:
         items = tuple(pause_of(dict(row)) for row in rows[:limit])
         return PausePage(items, f"{items[-1].kind}:{items[-1].name}" if len(rows) > limit else None)
 
+    async def names(self, kind: str) -> tuple[str, ...]:
+        """Return the programs of live workers; or the limits that have a row, or that a step or its function names."""
+        return tuple(str(row["name"]) for row in await self._pool.fetch(query("names_of_kind"), kind))
+
     async def counts(self) -> Mapping[str, int]:
         """Return how many pauses there are, by kind."""
         return {row["kind"]: row["number"] for row in await self._pool.fetch(query("pause_counts"))}
@@ -67,8 +71,7 @@ class Pauses:
         return refused(error) or error
 
     async def _hint(self, kind: str, name: str) -> str:
-        names = [str(row["name"]) for row in await self._pool.fetch(query("names_of_kind"), kind)]
-        near = get_close_matches(name, names, n=3)
+        near = get_close_matches(name, await self.names(kind), n=3)
         return f"{_NOBODY_IS_CALLED[kind]} {name!r}" + (f"; did you mean {' or '.join(near)}?" if near else "")
 
 

@@ -84,9 +84,9 @@ class Schedules:
         except asyncpg.PostgresError as error:
             raise await self._refusal(name, error) from None
 
-    async def list(self, *, limit: int = 100, after: str | None = None, stopped: bool = False) -> tuple[Schedule, ...]:
-        """Return schedules in order of their names, from behind *after*; *stopped*: only those that have stopped themselves."""
-        return await self._read(None, after, limit, stopped=stopped)
+    async def list(self, *, limit: int = 100, after: str | None = None, stopped: bool = False, workflow: str | None = None) -> tuple[Schedule, ...]:
+        """Return schedules in order of their names, from behind *after*; *stopped*: only those that stopped themselves; or of one *workflow*."""
+        return await self._read(None, after, limit, stopped=stopped, workflow=workflow)
 
     async def get(self, name: str) -> Schedule:
         """Return one schedule. Raises UnknownSchedule, with names that look like it."""
@@ -99,8 +99,15 @@ class Schedules:
         """Return the latest flows of a schedule, the newest first."""
         return tuple(flow_of(row) for row in await self._pool.fetch(query("scheduled_flows"), name, limit))
 
-    async def _read(self, name: str | None, after: str | None, limit: int, *, stopped: bool = False) -> tuple[Schedule, ...]:
-        return tuple(_schedule(row) for row in await self._pool.fetch(query("schedules"), name, after, limit, stopped))
+    async def latest(self, names: Sequence[str]) -> Mapping[str, Flow]:
+        """Return the latest flow of each of these schedules, by the schedule's name, where there is one."""
+        flows = (flow_of(row) for row in await self._pool.fetch(query("last_of_schedules"), list(names)))
+        return {flow.schedule: flow for flow in flows if flow.schedule is not None}
+
+    async def _read(
+        self, name: str | None, after: str | None, limit: int, *, stopped: bool = False, workflow: str | None = None
+    ) -> tuple[Schedule, ...]:
+        return tuple(_schedule(row) for row in await self._pool.fetch(query("schedules"), name, after, limit, stopped, workflow))
 
     async def _send(self, statement: str, name: str, options: Options | None = None) -> Json:
         try:

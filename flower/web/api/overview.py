@@ -12,7 +12,7 @@ from flower.web.requests import NoQuery, query
 
 routes = web.RouteTableDef()
 
-# So many schedules that have stopped themselves are worth a notice each.
+# So many schedules that have stopped themselves, and limits without a slot, are worth a notice each.
 _MOST_STOPPED = 10
 
 
@@ -40,6 +40,7 @@ async def standing(app: web.Application) -> Standing:
             noticed,
             counts.tasks["wait"],
             await store.schedules.list(limit=_MOST_STOPPED, stopped=True),
+            await store.limits.shut(_MOST_STOPPED),
         ),
         sizes=await store.overview.sizes(),
     )

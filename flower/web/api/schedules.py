@@ -24,8 +24,9 @@ from flower.web.requests import NoQuery, body, moment, part, query, valid
 
 routes = web.RouteTableDef()
 
-_ONE = "/api/schedules/{name}"
-_MOST_TIMES = 1_000
+# Braces may stand in a name, which aiohttp would not take by itself.
+_ONE = r"/api/schedules/{name:[^/]+}"
+MOST_TIMES = 1_000
 # What GET says beyond what PUT takes: it may be sent back.
 _SAID = frozenset({
     "schedule", "paused", "reason", "error", "since", "nextAt", "lastAt", "passedOver", "waiting", "inProgress", "byCode", "upcoming",
@@ -161,7 +162,7 @@ async def backfill(request: web.Request) -> web.Response:
     query(request, NoQuery)
     name, store = part(request, "name"), request.app[STORE].schedules
     wish = valid(Backfill, await body(request) or {})
-    times = backfill_times(await store.get(name), wish.from_, wish.to, _MOST_TIMES)
+    times = backfill_times(await store.get(name), wish.from_, wish.to, MOST_TIMES)
     return answer(shapes.backfilled(await store.backfill(name, times, dry_run=wish.dry_run)))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from aiohttp import web
@@ -45,12 +45,19 @@ class Follows:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a verb would do, and what is asked before."""
+    """What a verb would do, and what is asked before. *fixed*: what is sent beside what is filled in.
+
+    *others*: what else may be asked for in its place, as address and words. *then*: the page that is shown after it.
+    """
 
     title: str
     button: str
     follows: Sequence[Follows] = ()
     boxes: Sequence[Box] = (REASON,)
+    method: Literal["POST", "PUT", "DELETE"] = "POST"
+    fixed: Mapping[str, Json] = field(default_factory=dict)
+    others: Sequence[tuple[str, str]] = ()
+    then: str = ""
 
 
 _OfFlow: TypeAlias = Callable[[Flow], Asked]

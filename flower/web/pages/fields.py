@@ -19,8 +19,8 @@ _KINDS: Final[Mapping[str, Literal["text", "number", "yesno"]]] = {"string": "te
 class Box:
     """One field. *kind*: the control. *type*: what its text becomes in JSON. *within*, *key*: where in the body it goes.
 
-    *value*: what stands in it. *choices*: the value and the words of each, for a choice. *limits*: attributes of the control, such as min.
-    *spread*: its object goes into *within* as a whole.
+    *value*: what stands in it. *choices*: the value and the words of each, for a choice; for a text, what may be meant. *limits*: attributes of the
+    control, such as min. *spread*: its object goes into *within* as a whole. *clears*: left empty, null is sent. *names*: it goes into the address.
     """
 
     key: str
@@ -34,6 +34,8 @@ class Box:
     choices: Sequence[tuple[str, str]] = ()
     limits: Mapping[str, str] | None = None
     spread: bool = False
+    clears: bool = False
+    names: bool = False
 
     @property
     def rows(self) -> int:

@@ -34,15 +34,15 @@ def _moment(text: str) -> datetime | None:
         return moment(f"{text}Z")
 
 
-_Moment = Annotated[datetime | None, BeforeValidator(_moment)]
+Moment = Annotated[datetime | None, BeforeValidator(_moment)]
 
 
 class Looked(FlowsQuery, extra="forbid", frozen=True):
     """What is looked for: what the list of the interface takes, and what is easier to choose."""
 
     limit: int = Field(default=50, ge=1, le=100)
-    since: _Moment = None
-    until: _Moment = None
+    since: Moment = None
+    until: Moment = None
     within: Literal["", "15m", "1h", "24h", "7d"] = ""
 
 

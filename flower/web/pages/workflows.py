@@ -22,6 +22,7 @@ from flower.web.drawing import graph
 from flower.web.drawing.charts import Square, strip
 from flower.web.keys import STORE
 from flower.web.pages.fields import Box, box_of, boxes_of
+from flower.web.pages.schedules import row_of
 from flower.web.rendering import EVERYTHING, show
 from flower.web.requests import query, tail
 from flower.web.words import address
@@ -43,6 +44,7 @@ _ROWS = 100
 _FIELDS = 300
 _STRIP = 20
 _REVISIONS = 50
+_SCHEDULES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,18 @@ async def workflow(request: web.Request) -> web.Response:
     found = await store.get(tail(request, _PREFIX))
     filled = await _FILLED[part.show](request.app[STORE], found, part)
     (history,) = await store.histories([found.workflow])
-    return show(request, "workflow.html", workflow=found, part=part, went=_went(history), watch=EVERYTHING, **filled)
+    schedules = await request.app[STORE].schedules.list(limit=_SCHEDULES + 1, workflow=found.workflow)
+    return show(
+        request,
+        "workflow.html",
+        workflow=found,
+        part=part,
+        went=_went(history),
+        schedules=[row_of(schedule) for schedule in schedules[:_SCHEDULES]],
+        are_more_schedules=len(schedules) > _SCHEDULES,
+        watch=EVERYTHING,
+        **filled,
+    )
 
 
 async def _steps(store: Store, found: Workflow, part: Part) -> dict[str, Any]:

@@ -193,7 +193,7 @@ const words = (form) => {
 };
 // A field for a time is in the reader's zone; the address has UTC.
 const local = (date) => new Date(date - date.getTimezoneOffset() * 60000).toISOString().slice(0, 19);
-const fill = () => document.querySelectorAll("[data-moment]").forEach((field) => { if (field.dataset.moment) field.value = local(new Date(field.dataset.moment)); });
+const fill = (root = document) => root.querySelectorAll("[data-moment]").forEach((field) => { if (field.dataset.moment) field.value = local(new Date(field.dataset.moment)); });
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-all]")) for (const box of event.target.form.querySelectorAll("[name=flow]")) box.checked = event.target.checked;
   if (event.target.matches("[data-filter] select, [data-plan] select")) event.target.form.requestSubmit();
@@ -214,7 +214,7 @@ async function ask(address) {
   let fresh;
   try { fresh = await read(address); } catch { return said("No answer from Flower; try again."); }
   dialog.replaceChildren(...fresh.getElementById("main").childNodes);
-  tellAll(dialog);
+  tellAll(dialog); fill(dialog);
   if (!dialog.open) dialog.showModal();
   dialog.querySelector("input:not([type=hidden]), textarea, select, button")?.focus();
 }
@@ -250,14 +250,16 @@ function note(field, text) {
   field.after(p);
 }
 
-// What stands in the fields, as JSON: under data-key, inside data-in if there is one; data-type says what a text becomes. Empty ones are left out.
+// What stands in the fields, as JSON: under data-key, inside data-in if there is one; data-type says what a text becomes. Empty ones are left out, or
+// null where data-null says so. What belongs into the address stands there alone.
 // Throws the errors of those that are no JSON.
 function filled(form) {
   const value = {}, errors = [];
   for (const field of form.querySelectorAll("[data-key]")) {
     const { key, type, path } = field.dataset, text = field.value;
     if (text === "" && field.dataset.needed !== undefined) errors.push({ path, message: "is needed" });
-    if (text === "") continue;
+    if (text === "" && field.dataset.null !== undefined) value[key] = null;
+    if (text === "" || field.dataset.named !== undefined) continue;
     let given = text;
     if (type === "number") given = Number(text);
     if (type === "boolean") given = text === "true";
@@ -270,8 +272,8 @@ function filled(form) {
   return value;
 }
 
-async function post(address, body) {
-  const answer = await fetch(address, { method: "POST", headers: { "Content-Type": "application/json", "X-Flower": "1" }, body: JSON.stringify(body), credentials: "same-origin" });
+async function post(address, body, method = "POST") {
+  const answer = await fetch(address, { method, headers: { "Content-Type": "application/json", "X-Flower": "1" }, body: JSON.stringify(body), credentials: "same-origin" });
   return [answer.ok, await answer.json().catch(() => ({ detail: `it answered ${answer.status}` })), answer.status];
 }
 
@@ -282,18 +284,21 @@ async function send(form) {
   button.disabled = true;
   try {
     if (many.length) return await sendMany(form, many, body);
-    const [ok, answer, status] = await post(form.dataset.send, body);
+    const named = form.querySelector("[data-named]"), address = form.dataset.send + (named ? encodeURIComponent(named.value) : "");
+    const [ok, answer, status] = await post(address, body, form.dataset.method);
     if (!ok) { wrong(form, answer.errors ?? [], answer.detail ?? answer.description); return status === 409 && anew(form); }
     if (answer.taskFlowId) return location.assign(`/flows/${encodeURIComponent(answer.taskFlowId)}`);
-    done(button.textContent);
+    if (form.dataset.then) return location.assign(form.dataset.then);
+    done(button.textContent, answer.hint);
   } catch { wrong(form, [], "Flower did not answer; it is not known whether this was done."); }
   finally { button.disabled = false; }
 }
-// What was done is said, and the page shows it.
-function done(what) {
+// What was done is said, with what the server said beside it, and the page shows it.
+function done(what, hint) {
   if (dialog.open) dialog.close();
-  said(`Done: ${what}`);
-  setTimeout(() => said(""), 4000);
+  const text = `Done: ${what}${hint ? `; but ${hint}` : ""}`;
+  said(text);
+  setTimeout(() => live.textContent === text && said(""), hint ? 15000 : 4000);
   look();
 }
 // A plan that is not good any more: the same question once more.
