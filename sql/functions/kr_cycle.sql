@@ -22,7 +22,6 @@ DECLARE
     tflows  text[];
     tseqs   numeric[];
     tedges  boolean[];
-    touched text[] := '{}';      -- flows of which something was looked at
     sflows  text[];              -- what came to the gate signal
     sseqs   numeric[];
     look_signals boolean := look_round;
@@ -101,12 +100,12 @@ BEGIN
             END IF;
         END LOOP;
     END IF;
-    -- 4 settle and admit; the claim goes back as far as the oldest task that came to a slot. Signals end tasks, which others wait for: once more, then
+    -- 4 settle and admit; the claim goes back as far as the oldest task that came to a slot. Signals end tasks, which others wait for: then once more
     LOOP
         sflows := '{}';
         sseqs := '{}';
+        busy := '{}';
         IF cardinality(tflows) > 0 THEN
-            touched := touched || tflows;
             FOR o IN SELECT * FROM kr_settle(tflows, tseqs, tedges, careful) LOOP
                 busy := busy || o.flow;
                 IF o.gate = 'limit' THEN
@@ -124,27 +123,32 @@ BEGIN
                 END IF;
             END LOOP;
         END IF;
-        EXIT WHEN NOT look_signals AND sflows = '{}';
-        SELECT array_agg(r.flow), array_agg(r.seq), array_agg(false) INTO tflows, tseqs, tedges FROM kr_signals(sflows, sseqs, look_signals, careful) r;
-        EXIT WHEN tflows IS NULL;
-        look_signals := false;
-    END LOOP;
-    -- flows first: whoever is let in may find a limit of its own
-    IF EXISTS (SELECT FROM kr_flow_inside) THEN
-        quiet := ARRAY(SELECT unnest(wflows || touched) EXCEPT SELECT unnest(busy));
-    END IF;
-    IF quiet || fflows || rung || checked <> '{}' THEN
-        FOR o IN SELECT * FROM kr_admit_flows(rung, checked, quiet, fflows, fseqs, careful) LOOP
-            IF o.gate = 'limit' THEN
-                names := names || ARRAY(SELECT unnest(o.limits));
-            ELSE
-                ready := ready + 1;
-                IF (o.run_order, o.rank, o.seq, o.flow) < (at_order, at_rank, at_seq, at_flow) THEN
-                    at_order := o.run_order; at_rank := o.rank; at_seq := o.seq; at_flow := o.flow;
+        -- flows first: whoever is let in may find a limit of its own
+        IF EXISTS (SELECT FROM kr_flow_inside) THEN
+            quiet := ARRAY(SELECT unnest(wflows || tflows) EXCEPT SELECT unnest(busy));
+        END IF;
+        IF quiet || fflows || rung || checked <> '{}' THEN
+            FOR o IN SELECT * FROM kr_admit_flows(rung, checked, quiet, fflows, fseqs, careful) LOOP
+                IF o.gate = 'limit' THEN
+                    names := names || ARRAY(SELECT unnest(o.limits));
+                ELSIF o.gate = 'signal' THEN
+                    sflows := sflows || o.flow;
+                    sseqs := sseqs || o.seq;
+                ELSE
+                    ready := ready + 1;
+                    IF (o.run_order, o.rank, o.seq, o.flow) < (at_order, at_rank, at_seq, at_flow) THEN
+                        at_order := o.run_order; at_rank := o.rank; at_seq := o.seq; at_flow := o.flow;
+                    END IF;
                 END IF;
-            END IF;
-        END LOOP;
-    END IF;
+            END LOOP;
+        END IF;
+        EXIT WHEN NOT look_signals AND sflows = '{}';
+        SELECT array_agg(DISTINCT r.flow), array_agg(r.flow) FILTER (WHERE r.seq IS NOT NULL), array_agg(r.seq) FILTER (WHERE r.seq IS NOT NULL), array_agg(false) FILTER (WHERE r.seq IS NOT NULL)
+            INTO wflows, tflows, tseqs, tedges FROM kr_signals(sflows, sseqs, look_signals, careful) r;
+        EXIT WHEN wflows IS NULL;
+        look_signals := false;
+        rung := '{}'; checked := '{}'; quiet := '{}'; fflows := '{}'; fseqs := '{}';
+    END LOOP;
     names := ARRAY(SELECT DISTINCT n FROM unnest(names) n WHERE NOT kr_counts_flows(n));
     IF cardinality(names) > 0 THEN
         IF careful THEN

@@ -9,8 +9,9 @@ RETURNS TABLE (gate text, waits_for text) LANGUAGE sql STABLE AS $$
         WHEN parent IS NOT NULL THEN 'dependencies'
         WHEN run_after > clock_timestamp() THEN 'time'
         WHEN EXISTS (SELECT FROM ms_pause) AND EXISTS (SELECT FROM kr_pauses(flow, workflow, kr_gate.program, limits)) THEN 'pause'
-        WHEN kr_gate.program = 'WaitForSignal' THEN 'signal'          -- its door is found in kr_begin_to_wait
-        WHEN NOT EXISTS (SELECT FROM kr_worker w WHERE kr_gate.program = ANY (w.programs)) THEN 'program'
+        -- a step that waits is of a flow that was let in; its door is found in kr_begin_to_wait
+        WHEN kr_gate.program = 'WaitForSignal' AND NOT EXISTS (SELECT FROM kr_flow_door(flow, workflow, limits) d WHERE d.name IS NOT NULL) THEN 'signal'
+        WHEN kr_gate.program IS DISTINCT FROM 'WaitForSignal' AND NOT EXISTS (SELECT FROM kr_worker w WHERE kr_gate.program = ANY (w.programs)) THEN 'program'
         WHEN (SELECT d.name FROM kr_flow_door(flow, workflow, limits) d) IS NOT NULL THEN 'limit'
         WHEN limits <> '{}' AND (SELECT min(l) FROM unnest(limits) l WHERE NOT kr_counts_flows(l)) IS NOT NULL THEN 'limit'
         ELSE 'slot' END AS gate) g

@@ -4,7 +4,7 @@
 -- after their commits, so whichever look comes last sees both; and a look that finds something locked rings again.
 
 -- One turn of it within a cycle: with *look*, what rang and whose time is over; then those that have just come begin to wait. That order, because a
--- signal that came first belongs to one of them only. Answers the tasks that wait for one that has ended now.
+-- signal that came first belongs to one of them only. Answers the flows of which something has ended now (seq NULL), and the tasks that wait for that.
 CREATE OR REPLACE FUNCTION kr_signals(flows text[], seqs numeric[], look boolean, careful boolean) RETURNS TABLE (flow text, seq numeric) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -39,12 +39,12 @@ BEGIN
         RETURN;
     END IF;
     RETURN QUERY
-        SELECT DISTINCT e.task_flow_id::text, e.task_exec_seq
+        SELECT DISTINCT w.f, NULL::numeric FROM unnest(eflows) w (f)
+        UNION ALL SELECT DISTINCT e.task_flow_id::text, e.task_exec_seq
         FROM unnest(eflows, eseqs, estatuses) w (f, s, status)
             JOIN kr_task_edge e ON e.task_flow_id || '' = w.f AND e.parent_seq + 0 = w.s AND w.status = ANY (e.counts)
             JOIN kr_task_stat t ON t.task_flow_id = e.task_flow_id AND t.task_exec_seq = e.task_exec_seq
         WHERE t.exec_status + 0 = 0 AND t.gate = 'dependencies' AND t.waits_seq = w.s;
-    INSERT INTO kr_recount (kind, task_flow_id) SELECT 'task', i.task_flow_id FROM kr_flow_inside i WHERE i.task_flow_id = ANY (eflows);      -- it may be over
     IF EXISTS (SELECT FROM kr_waiter w WHERE w.task_flow_id = ANY (eflows)) THEN
         PERFORM pg_notify('flower_end', '');
     END IF;

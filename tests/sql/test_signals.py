@@ -270,37 +270,34 @@ async def test_a_step_that_comes_while_an_engine_looks_at_the_signal_reaches_it(
 
 
 async def test_many_engines_and_senders_at_once_lose_no_signal_and_take_none_twice(pool: Pool, connection: Connection) -> None:
-    """Each key has as many signals as steps; a signal may continue several, so those that then are left get one more each."""
+    """Each key has as many signals as steps; a signal may continue several, so others are kept."""
     engines = [await Engine(pool).enroll("Ok") for _ in range(4)]
-    keys = [str(number) for number in range(10)]
 
     async def work(engine: Engine) -> None:
-        for _ in range(60):
+        for _ in range(25):
             await engine.turn(slots=5, look=True)
 
     async def sends() -> None:
-        for number in range(100):
+        for number in range(60):
             async with pool.acquire() as session:
-                await send(session, key=keys[number % 10], payload=number)
+                await send(session, key=str(number % 10), payload=number)
 
     async def starts() -> None:
-        for number in range(100):
+        for number in range(60):
             async with pool.acquire() as session:
-                await wait(session, f"f{number}", key=keys[number % 10])
+                await wait(session, f"f{number}", key=str(number % 10))
 
     await asyncio.gather(*(work(engine) for engine in engines), sends(), starts())
     await engines[0].look()
 
-    waiting = await connection.fetchval("SELECT count(*) FROM kr_task_stat WHERE exec_status = 0")
-    left = await connection.fetch("SELECT DISTINCT key FROM kr_signal")
-    doors = await connection.fetch("SELECT DISTINCT substr(waits_for, 4) FROM kr_task_stat WHERE exec_status = 0")
-    assert {found[0] for found in left} & {found[0] for found in doors} == set()
-    taken = [found[0] for found in await connection.fetch("SELECT result::text FROM kr_task_stat WHERE exec_status = 3")]
-    assert len(set(taken)) + len(await kept(connection)) == 100
-    assert len(taken) + waiting == 100
-    assert await connection.fetchval(
-        "SELECT bool_and(result::text::integer % 10 = substr(task_flow_id, 2)::integer % 10) FROM kr_task_stat WHERE exec_status = 3"
-    )
+    signals = {json.loads(found[0]) for found in await connection.fetch("SELECT payload FROM kr_signal")}
+    steps = await connection.fetch("SELECT task_flow_id, exec_status, gate, result::text FROM kr_task_stat")
+    taken = {int(step["result"]) for step in steps if step["exec_status"] == 3}
+    assert (taken | signals, taken & signals) == (set(range(60)), set())
+    waiting = {step["task_flow_id"][-1] for step in steps if step["exec_status"] == 0}
+    assert waiting & {str(number % 10) for number in signals} == set()
+    assert all(int(step["result"]) % 10 == int(step["task_flow_id"][-1]) for step in steps if step["exec_status"] == 3)
+    assert {(step["exec_status"], step["gate"]) for step in steps} <= {(3, None), (0, "signal")}
 
 
 # Its time.
@@ -764,6 +761,43 @@ async def test_the_end_of_the_last_wait_of_a_flow_is_told_to_whoever_awaits_it(e
         await other.execute("SELECT 1")
 
     assert heard
+
+
+# Limits on flows.
+
+
+async def test_a_flow_that_waits_holds_its_place_and_gives_it_away_in_the_turn_in_which_the_signal_ends_it(
+    engine: Engine, connection: Connection
+) -> None:
+    await connection.execute("INSERT INTO ms_limit VALUES ('workflow:pay', 1)")
+    await define(connection, "pay", {"name": "paid", "program": WAIT, "parameters": '{"name": "go", "timeout": 3600}'})
+    first, second = [await connection.fetchval("SELECT flower_register('pay')") for _ in range(2)]
+    await engine.look()
+    assert (await gates(connection, first), await gates(connection, second)) == ({1: "signal go\n"}, {1: "limit workflow:pay"})
+    assert (await row(connection, second, 1))["waits_since"] is None
+
+    await send(connection, payload=1)
+    await engine.turn(look=True)
+
+    assert await result(connection, first) == 1
+    assert await gates(connection, second) == {1: "signal go\n"}
+    assert await connection.fetch("SELECT task_flow_id FROM kr_flow_inside") == [(second,)]
+
+
+async def test_of_flows_with_one_unique_key_the_second_does_not_take_the_signal_of_the_first(engine: Engine, connection: Connection) -> None:
+    await define(connection, "pay", {"name": "paid", "program": WAIT, "parameters": '{"name": "go"}'}, {"name": "ship"})
+    order = """SELECT flower_register('pay', '{}', '{"unique": {"key": "shop", "policy": "queue"}}')"""
+    first, second = [await connection.fetchval(order) for _ in range(2)]
+    await engine.look()
+    await send(connection, payload=1)
+    await send(connection, payload=2)
+    claim = await engine.one()
+    assert (claim.flow_id, await statuses(connection, second)) == (first, {1: 0, 2: 0})
+
+    await engine.finish(claim)
+
+    assert (await result(connection, first), await result(connection, second)) == (1, 2)
+    assert (await engine.one()).flow_id == second
 
 
 # What people read.
