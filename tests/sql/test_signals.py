@@ -367,6 +367,58 @@ async def test_a_kept_signal_goes_before_a_timeout_of_nothing_and_one_after_the_
     assert await kept(connection) == ["second"]
 
 
+async def test_signals_that_were_sent_in_time_are_not_lost_when_more_doors_rang_than_a_look_takes(engine: Engine, connection: Connection) -> None:
+    await connection.execute("""
+        INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, program, parameters)
+        SELECT 'f' || n, 1, -1, 'by_hand', 1, 0, 'WaitForSignal', json_build_object('name', 'go', 'key', n::text, 'timeout', 3600) FROM generate_series(1, 1500) n
+    """)
+    await engine.look()
+    await connection.execute("SELECT flower_signal('go', n::text, to_jsonb(n)) FROM generate_series(1, 1500) n")
+    await connection.execute("UPDATE kr_task_stat SET waits_until = clock_timestamp()")  # nobody looks until the time is over
+
+    await engine.look()
+
+    assert await connection.fetch("SELECT exec_status, count(*) FROM kr_task_stat GROUP BY 1") == [(3, 1500)]
+    assert await connection.fetchval("SELECT count(*) FROM kr_task_stat WHERE task_flow_id <> 'f' || result::text") == 0
+    assert await kept(connection) == []
+
+
+async def test_a_signal_that_was_sent_in_time_and_that_a_session_holds_when_the_time_is_over_is_waited_for(
+    engine: Engine, connection: Connection, other: Connection
+) -> None:
+    await wait(connection, "called", key="1", timeout=3600)
+    await wait(connection, "late", key="2", timeout=3600)
+    await engine.look()
+    await send(connection, key="1", payload=1)
+    async with other.transaction():
+        await other.execute("SELECT FROM kr_signal FOR UPDATE")
+        await connection.execute("UPDATE kr_task_stat SET waits_until = clock_timestamp()")
+        await send(connection, key="2")
+        await engine.look()
+        assert (await statuses(connection, "called"), await statuses(connection, "late")) == ({1: 0}, {1: 2})
+
+    await engine.look()
+
+    assert await result(connection, "called") == 1
+
+
+async def test_a_step_whose_parent_was_set_back_does_not_wait_beyond_its_time_for_the_sake_of_a_signal_that_is_not_for_it(
+    engine: Engine, connection: Connection
+) -> None:
+    await write(connection, "f", 1, status=3)
+    await wait(connection, "f", 2, 1, timeout=3600)
+    await engine.look()
+    await connection.execute("SET session_replication_role = replica")  # nobody hears of it
+    await put(connection, "f", 1, 2)
+    await connection.execute("SET session_replication_role = origin")
+    await send(connection)
+    await connection.execute("UPDATE kr_task_stat SET waits_until = clock_timestamp() WHERE task_exec_seq = 2")
+
+    await engine.turn(look=True)
+
+    assert (await statuses(connection, "f"))[2] == 2
+
+
 async def test_timers_that_a_session_holds_are_tried_again_and_stand_before_no_others(
     engine: Engine, connection: Connection, other: Connection
 ) -> None:
@@ -452,6 +504,10 @@ async def test_a_step_whose_key_comes_from_an_ignored_task_is_ignored_and_a_plan
         ('{"name": "go", "timeout": "soon"}', "timeout: a number of seconds"),
         ('{"name": "go", "timeout": -1}', "timeout: a number of seconds"),
         ('{"name": "go", "timeout": 1e99}', "timeout: a number of seconds"),
+        ('{"name": "go", "timeout": 1e400}', "timeout: a number of seconds"),
+        ('{"name": "go", "timeout": 1e-400}', "timeout: a number of seconds"),
+        ('{"name": "go", "timeout": "1e-400"}', "timeout: a number of seconds"),
+        ('{"name": "go", "timeout": "NaN"}', "timeout: a number of seconds"),
         ('{"name": "go", "timeout": [1]}', "timeout: a number of seconds"),
         ('{"name": "go", "timeuot": 1}', "it takes no timeuot; it takes name, key, timeout and default"),
         (json.dumps({"name": "go", "default": "a" * 1_048_576}), "default: has 1048578 bytes"),
@@ -472,6 +528,36 @@ async def test_a_row_that_cannot_wait_stops_itself_with_a_message_and_nothing_el
     await connection.execute("UPDATE kr_task_stat SET parameters = '{\"name\": \"go\"}', exec_status = 0 WHERE task_flow_id = 'odd'")
     await engine.look()
     assert await gates(connection, "odd") == {1: "signal go\n"}
+
+
+@pytest.mark.parametrize("careful", [False, True])
+@pytest.mark.parametrize("inputs", ["5", '[{"at": 5, "seq": "x"}]', '[{"at": ["key"], "seq": 1, "path": {}}]', '[{"at": [0], "seq": 1, "path": 7}]'])
+async def test_a_row_whose_inputs_a_hand_has_spoilt_stops_itself_and_nothing_else(
+    engine: Engine, connection: Connection, inputs: str, careful: bool
+) -> None:
+    await write(connection, "odd", 1, status=3)
+    await write(connection, "odd", 2, 1, program=WAIT, parameters='{"name": "go"}', inputs=inputs)
+    await wait(connection, "f")
+    for _ in range(3):
+        await engine.turn(look=True, careful=careful)
+
+    task = await row(connection, "odd", 2)
+    assert (task["exec_status"], task["error"]["type"]) == (2, "InvalidParameters")
+    assert await gates(connection, "f") == {1: "signal go\n"}
+
+
+async def test_a_row_that_a_hand_spoils_while_it_waits_stops_itself_at_its_time_and_nothing_else(engine: Engine, connection: Connection) -> None:
+    for flow in ("odd", "f"):
+        await wait(connection, flow, timeout=0.01)
+    await engine.turn(look=True)
+    await connection.execute("SET session_replication_role = replica")
+    await connection.execute('UPDATE kr_task_stat SET parameters = \'{"name": "go", "timeout": 1e-400}\' WHERE task_flow_id = \'odd\'')
+    await connection.execute("SET session_replication_role = origin")
+    await asyncio.sleep(0.02)
+    await engine.look()
+
+    assert (await row(connection, "odd", 1))["error"]["type"] == "InvalidParameters"
+    assert (await row(connection, "f", 1))["error"]["type"] == "SignalTimeout"
 
 
 @pytest.mark.parametrize(
