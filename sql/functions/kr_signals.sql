@@ -238,12 +238,13 @@ CREATE OR REPLACE FUNCTION kr_end_in_vain(rows_ tid[]) RETURNS TABLE (flow text,
 BEGIN
     RETURN QUERY
     WITH late AS MATERIALIZED (
-        SELECT t.ctid AS row_, w.name, CASE WHEN w.odd IS NULL THEN w.otherwise END AS otherwise, w.odd,
+        SELECT t.ctid AS row_, w.name, w.key, CASE WHEN w.odd IS NULL THEN w.otherwise END AS otherwise, w.odd,
             format('no signal %s came within %s s', kr_signal_in_words(w.name, w.key), w.seconds) AS told
         FROM kr_task_stat t CROSS JOIN LATERAL kr_wanted(t.task_flow_id, t.parameters::text, t.inputs) w WHERE t.ctid = ANY (rows_))
     UPDATE kr_task_stat t SET exec_status = CASE WHEN l.otherwise IS NULL THEN 2 ELSE 3 END, result = l.otherwise,
         outcome = CASE WHEN l.odd IS NOT NULL THEN 'invalid' WHEN l.otherwise IS NULL THEN 'failed' END,
-        error = CASE WHEN l.odd IS NOT NULL THEN kr_unfit(t.program, l.odd) WHEN l.otherwise IS NULL THEN jsonb_build_object('type', 'SignalTimeout', 'program', t.program, 'message', l.told || '; send it and retry, or complete the task by hand') END,
+        error = CASE WHEN l.odd IS NOT NULL THEN kr_unfit(t.program, l.odd) WHEN l.otherwise IS NULL THEN jsonb_build_object('type', 'SignalTimeout', 'program', t.program, 'signal', l.name, 'key', l.key,
+            'message', l.told || '; send it and retry, or complete the task by hand') END,
         fingerprint = CASE WHEN l.odd IS NOT NULL THEN kr_fingerprint(t.program, '{"type": "InvalidParameters"}') WHEN l.otherwise IS NULL THEN kr_fingerprint(t.program, jsonb_build_object('type', 'SignalTimeout', 'message', l.name)) END,
         notice = CASE WHEN l.otherwise IS NOT NULL THEN jsonb_build_object('type', 'SignalTimeout', 'message', l.told || ': it goes on with its default', 'at', clock_timestamp()) END,
         claim_id = gen_random_uuid(), gate = NULL, waits_for = NULL, waits_since = NULL, waits_until = NULL,

@@ -234,7 +234,7 @@ async def three(connection: Connection, schedules: Schedules) -> Schedules:
 
 
 async def made(connection: Connection) -> dict[str, int]:
-    return dict(await connection.fetch("SELECT schedule, count(*) FROM kr_flow_stat GROUP BY 1"))
+    return {row[0]: row[1] for row in await connection.fetch("SELECT schedule, count(*) FROM kr_flow_stat GROUP BY 1")}
 
 
 @pytest.mark.parametrize("table", ["ms_schedule", "kr_flow_stat"])

@@ -50,7 +50,7 @@ async def test_a_step_waits_at_its_door_and_a_signal_finishes_it_with_its_payloa
     task = await row(connection, "f", 1)
     assert (task["attempt"], task["started_ts"], task["waits_until"]) == (0, None, None)
 
-    assert await send(connection, key="order-7", payload={"amount": 3}) == {"signalId": 1, "name": "go", "key": "order-7"}
+    assert await send(connection, key="order-7", payload={"amount": 3}) == {"signalId": 1, "name": "go", "key": "order-7", "waiting": 1}
     answer = await engine.turn(slots=10, look=True)
 
     assert seqs(answer.claimed) == [2]
@@ -323,6 +323,7 @@ async def test_without_a_default_a_step_fails_at_its_time_and_waits_anew_when_it
     assert (task["exec_status"], task["outcome"], task["attempt"], task["started_ts"], task["gate"]) == (2, "failed", 1, since, None)
     assert task["error"]["type"] == "SignalTimeout"
     assert "no signal 'go' with key 'order-7' came within 0.2 s" in task["error"]["message"]
+    assert (task["error"]["signal"], task["error"]["key"]) == ("go", "order-7")
     assert await gates(connection, "f") == {1: None, 2: "dependencies 1"}
 
     await connection.execute("SELECT flower_retry('f', '1')")
@@ -626,7 +627,9 @@ async def test_the_same_idempotency_key_is_the_same_signal_before_and_after_it_w
     await wait(connection, "f")
     await engine.look()
     first = await send(connection, payload=1, idempotencyKey="once")
-    assert await send(connection, payload=1, idempotencyKey="once") == {**first, "duplicate": True}
+    assert await send(connection, payload=1, idempotencyKey="once") == {name: first[name] for name in ("signalId", "name", "key")} | {
+        "duplicate": True
+    }
     await engine.look()
     assert await result(connection, "f") == 1
 
@@ -638,6 +641,26 @@ async def test_the_same_idempotency_key_is_the_same_signal_before_and_after_it_w
     await wait(connection, "g")
     await engine.look()
     assert await statuses(connection, "g") == {1: 0}
+
+
+async def test_whoever_sends_is_told_how_many_wait_at_that_moment(engine: Engine, connection: Connection) -> None:
+    for flow in "abc":
+        await wait(connection, flow, key="1")
+    await wait(connection, "other", key="2")
+    await wait(connection, "over", key="3", timeout=0)
+    await engine.turn(look=True)
+
+    assert [(await send(connection, key=key))["waiting"] for key in ("1", "2", "3", "4")] == [3, 1, 0, 0]
+
+
+async def test_whoever_sends_to_very_many_is_told_that_there_are_a_thousand_or_more(engine: Engine, connection: Connection) -> None:
+    await connection.execute("""
+        INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, program, parameters)
+        SELECT 'f' || n, 1, -1, 'by_hand', 1, 0, 'WaitForSignal', '{"name": "go"}' FROM generate_series(1, 1001) n
+    """)
+    await engine.look()
+
+    assert (await send(connection))["waiting"] == 1000
 
 
 async def test_signals_are_kept_for_thirty_days_and_swept_a_thousand_at_a_time(engine: Engine, connection: Connection) -> None:
