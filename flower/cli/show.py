@@ -135,8 +135,11 @@ def _failure(task: Task, said: Sequence[LogLine]) -> Iterator[tuple[str, str]]:
 
 
 def _ways_on(task: Task) -> Iterator[tuple[str, str]]:
+    ways = commands(task)
     words = {"rerun": "run again", "complete": "hand in", "ignore": "or skip it", "retry": "or run it"}
-    for verb, command in commands(task).items():
+    if "signal" in ways:
+        words = {"signal": "send it", "retry": "and retry", "complete": "or hand in"}
+    for verb, command in ways.items():
         yield words[verb], escape(command)
 
 
@@ -161,9 +164,11 @@ def _told(task: Task) -> str:
 
 
 def _noticed(task: Task) -> str:
-    """Return what its worker saw as `message (where)`, or whatever else stands in the notice column."""
+    """Return what its worker saw as `message (where)`, what the engine did of itself as its message, or whatever else stands in the notice column."""
     message, where = _text(task.notice, "message"), _text(task.notice, "where")
-    return f"{message} ({where})" if message and where else short(task.notice, _LONGEST_VALUE)
+    if message and where:
+        return f"{message} ({where})"
+    return message if message and _text(task.notice, "type") == "SignalTimeout" else short(task.notice, _LONGEST_VALUE)
 
 
 def _of_error(task: Task, name: str) -> str:

@@ -11,7 +11,7 @@ from flower.cli.output import print_json, say
 from flower.cli.surroundings import opened, run
 from flower.core import shapes
 from flower.core.escape import escape
-from flower.core.signals import Sent, Signal
+from flower.core.signals import MOST_COUNTED, Sent, Signal
 
 
 def signal(
@@ -32,9 +32,17 @@ def signal(
     if sent.duplicate:
         typer.echo(f"{what} was sent before with this idempotency key, and is not sent again")
     else:
-        typer.echo(f"{what} is sent: whatever waits for it goes on, or else the first step that comes to wait for it")
+        typer.echo(f"{what} is sent: {_heard(sent.waiting or 0)}")
     if not is_anybody_there:
         say("No worker is alive: it is taken up as soon as one is started with: python -m flower serve")
+
+
+def _heard(waiting: int) -> str:
+    if not waiting:
+        return "nobody waits for it yet, so it is kept for the first step that comes to wait for it"
+    if waiting == 1:
+        return "one step waits for it, and goes on"
+    return f"{waiting}{' or more' if waiting == MOST_COUNTED else ''} steps wait for it, and go on"
 
 
 async def _send(signal: Signal, database: str | None) -> tuple[Sent, bool]:

@@ -38,7 +38,8 @@ def _registered(workflow: str, value: Registered) -> dict[str, Json]:
 
 def sent(value: Sent) -> Json:
     """Return the answer to a signal."""
-    return {"signalId": value.signal_id, "name": value.name, "key": value.key} | ({"duplicate": True} if value.duplicate else {})
+    more = {"duplicate": True} if value.duplicate else {"waiting": value.waiting}
+    return {"signalId": value.signal_id, "name": value.name, "key": value.key, **more}
 
 
 def page(found: Page) -> Json:

@@ -17,6 +17,8 @@ LONGEST_SIGNAL = 256
 LONGEST_KEY_BYTES = 512
 LARGEST_PAYLOAD_BYTES = 1024 * 1024
 LONGEST_WAIT_SECONDS = 1e9
+# So many steps that wait are counted when a signal is sent.
+MOST_COUNTED = 1000
 
 _FIRST_PRINTABLE, _DELETE = " ", "\x7f"
 
@@ -33,12 +35,16 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A signal that is in the database. *duplicate*: it was there before, under the same idempotency key."""
+    """A signal that is in the database. *duplicate*: it was there before, under the same idempotency key.
+
+    *waiting*: how many steps waited for it when it was sent, 1000: or more; None for a duplicate.
+    """
 
     signal_id: int
     name: str
     key: str
     duplicate: bool
+    waiting: int | None
 
 
 def is_signal_name(name: str) -> bool:

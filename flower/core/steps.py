@@ -50,6 +50,12 @@ def which_attempt(task: Task) -> str:
 def commands(task: Task) -> dict[str, str]:
     """Return what a person may type for *task*, which is suspended, by the name of the verb."""
     flow, seq = shlex.quote(task.flow_id), number(task.seq)
+    if sending := _sending(task):
+        return {
+            "signal": sending,
+            "retry": f"python -m flower retry {flow} {seq}",
+            "complete": f"python -m flower complete {flow} {seq} --result '…' --reason …",
+        }
     if task.is_fault:
         return {"rerun": f"python -m flower rerun {flow} --from {seq}", "ignore": f"python -m flower ignore {flow} {seq} --reason …"}
     return {
@@ -57,6 +63,16 @@ def commands(task: Task) -> dict[str, str]:
         "ignore": f"python -m flower ignore {flow} {seq} --reason …",
         "retry": f"python -m flower retry {flow} {seq}",
     }
+
+
+def _sending(task: Task) -> str | None:
+    """Return what sends the signal that did not come in time; None for what has not failed by that."""
+    error = task.error
+    if not (task.is_fault and isinstance(error, dict) and error.get("type") == "SignalTimeout" and isinstance(error.get("signal"), str)):
+        return None
+    name, key = shlex.quote(error["signal"]), f"--key {shlex.quote(str(error['key']))} " if error.get("key") else ""
+    what = f"{key}--payload '…'"
+    return f"python -m flower signal {what} -- {name}" if name.startswith("-") else f"python -m flower signal {name} {what}"
 
 
 def number(seq: Decimal) -> str:

@@ -196,7 +196,9 @@ SCHEMAS: dict[str, Json] = {
         dryRun=_IF_PLANNED,
     ),
     "Sent": _with_some(
-        _object(signalId=_WHOLE, name=TEXT, key=TEXT), duplicate={"const": True, "description": "sent before, with this idempotency key"}
+        _object(signalId=_WHOLE, name=TEXT, key=TEXT),
+        waiting=_WHOLE | {"description": "how many steps waited for it at that moment (1000: or more); 0: it is kept for the first that comes"},
+        duplicate={"const": True, "description": "sent before, with this idempotency key"},
     ),
     "Incident": _object(
         id=TEXT,

@@ -1,6 +1,6 @@
 -- Send a signal inside the caller's own transaction: committed it counts, rolled back it never was. It continues every step that waits for this
 -- name and key when a worker takes it up, milliseconds after the commit; if none does, it is kept, 30 days at most, for the first that comes. Several
--- are taken in the order in which they were sent. options: idempotencyKey (the same key for the same name and key: the same signal).
+-- are taken in the order in which they were sent. Answers with waiting, how many steps wait for it at this moment (1000: or more). options: idempotencyKey (the same key for the same name and key: the same signal).
 -- Refusals: FL422 wrong content, FL409 an idempotency key that came before with another payload.
 CREATE OR REPLACE FUNCTION flower_signal(name text, key text DEFAULT '', payload jsonb DEFAULT 'null', options jsonb DEFAULT '{}') RETURNS jsonb
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
@@ -35,7 +35,9 @@ BEGIN
     END IF;
     INSERT INTO kr_recount (kind, name) VALUES ('signal', kr_door(name, key));
     PERFORM pg_notify('flower', '');
-    RETURN jsonb_build_object('signalId', made, 'name', name, 'key', key);
+    RETURN jsonb_build_object('signalId', made, 'name', name, 'key', key, 'waiting', (
+        SELECT count(*) FROM (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'signal' AND t.waits_for = kr_door(name, key)
+            AND coalesce(t.waits_until > clock_timestamp(), true) LIMIT 1000) w));
 END $$;
 
 CREATE OR REPLACE FUNCTION kr_is_signal_name(name text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$

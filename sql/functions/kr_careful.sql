@@ -1,5 +1,5 @@
 -- The careful forms, for a call after one that failed: each row in a subtransaction of its own, so that one on which a user's trigger or
--- constraint raises stops itself and nothing else. Only here and in kr_cycle are there subtransactions: they cost much.
+-- constraint raises stops itself and nothing else. Only here and in kr_cycle are there subtransactions for what is many: they cost much.
 
 CREATE OR REPLACE FUNCTION kr_settle_each(flows text[], seqs numeric[], edges_changed boolean[])
 RETURNS TABLE (gate text, limits text[], program text, run_order double precision, rank integer, seq numeric, flow text) LANGUAGE plpgsql AS $$

@@ -9,11 +9,31 @@ RETURNS TABLE (event text, schedule text, nominal timestamptz, flow_id text, mes
 LANGUAGE plpgsql SET search_path FROM CURRENT SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
-    now_   timestamptz := clock_timestamp();
     locked text[] := ARRAY(
         SELECT l.name FROM (
             SELECT s.name FROM unnest(names, versions) n (name, version) JOIN ms_schedule s ON s.name = n.name
             WHERE s.xmin::text = n.version AND NOT s.paused AND s.error IS NULL FOR UPDATE OF s SKIP LOCKED) l);
+BEGIN
+    BEGIN
+        RETURN QUERY SELECT f.* FROM kr_fire_locked(locked, names, nexts, errors, passed, whys, due_names, due_times) f;
+        RETURN;
+    EXCEPTION WHEN OTHERS THEN         -- each alone, then
+        NULL;
+    END;
+    FOR i IN 1 .. cardinality(locked) LOOP
+        BEGIN
+            RETURN QUERY SELECT f.* FROM kr_fire_locked(locked[i:i], names, nexts, errors, passed, whys, due_names, due_times) f;
+        EXCEPTION WHEN OTHERS THEN
+            RETURN QUERY SELECT f.* FROM kr_stop_schedule(locked[i], SQLSTATE, SQLERRM) f;
+        END;
+    END LOOP;
+END $$;
+
+CREATE OR REPLACE FUNCTION kr_fire_locked(locked text[], names text[], nexts timestamptz[], errors text[], passed timestamptz[], whys text[], due_names text[], due_times timestamptz[])
+RETURNS TABLE (event text, schedule text, nominal timestamptz, flow_id text, message text) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    now_ timestamptz := clock_timestamp();
 BEGIN
     UPDATE ms_schedule s SET next_ts = n.next, error = n.error, passed_ts = coalesce(n.passed, s.passed_ts), passed_why = CASE WHEN n.passed IS NULL THEN s.passed_why ELSE n.why END,
             last_ts = coalesce((SELECT max(d.at) FROM unnest(due_names, due_times) d (name, at) WHERE d.name = s.name), s.last_ts), looked_ts = now_
@@ -33,14 +53,45 @@ END $$;
 CREATE OR REPLACE FUNCTION kr_advance_schedules() RETURNS TABLE (event text, schedule text, nominal timestamptz, flow_id text, message text)
 LANGUAGE plpgsql SET search_path FROM CURRENT SET jit = off AS $$
 #variable_conflict use_column
+DECLARE
+    locked text[];
 BEGIN
-    IF EXISTS (SELECT FROM kr_schedule_turn t WHERE t.task_flow_id IS NULL) THEN
-        RETURN QUERY SELECT t.* FROM kr_take_turns(ARRAY(
-            SELECT l.name FROM (
-                SELECT s.name FROM ms_schedule s WHERE NOT s.paused AND s.error IS NULL AND s.name IN (SELECT w.schedule FROM kr_schedule_turn w WHERE w.task_flow_id IS NULL)
-                    AND NOT EXISTS (SELECT FROM kr_schedule_turn b WHERE b.schedule = s.name AND kr_in_progress(b.task_flow_id, s.on_failure = 'hold'))
-                FOR UPDATE OF s SKIP LOCKED) l)) t;
+    IF NOT EXISTS (SELECT FROM kr_schedule_turn t WHERE t.task_flow_id IS NULL) THEN
+        RETURN;
     END IF;
+    locked := ARRAY(
+        SELECT l.name FROM (
+            SELECT s.name FROM ms_schedule s WHERE NOT s.paused AND s.error IS NULL AND s.name IN (SELECT w.schedule FROM kr_schedule_turn w WHERE w.task_flow_id IS NULL)
+                AND NOT EXISTS (SELECT FROM kr_schedule_turn b WHERE b.schedule = s.name AND kr_in_progress(b.task_flow_id, s.on_failure = 'hold'))
+            FOR UPDATE OF s SKIP LOCKED) l);
+    BEGIN
+        RETURN QUERY SELECT t.* FROM kr_take_turns(locked) t;
+        RETURN;
+    EXCEPTION WHEN OTHERS THEN         -- each alone, then
+        NULL;
+    END;
+    FOR i IN 1 .. cardinality(locked) LOOP
+        BEGIN
+            RETURN QUERY SELECT t.* FROM kr_take_turns(locked[i:i]) t;
+        EXCEPTION WHEN OTHERS THEN
+            RETURN QUERY SELECT s.* FROM kr_stop_schedule(locked[i], SQLSTATE, SQLERRM) s;
+        END;
+    END LOOP;
+END $$;
+
+-- Stop a schedule, whose row is locked, with the words of what refuses it; what is to pass by itself is tried again by the next look, and so is one whose
+-- row takes not even that.
+CREATE OR REPLACE FUNCTION kr_stop_schedule(stopped text, state text, why text) RETURNS TABLE (event text, schedule text, nominal timestamptz, flow_id text, message text) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    told text := left(format('a trigger or a constraint of this database refuses it: %s; correct that, and unpause the schedule', why), 2000);
+BEGIN
+    IF NOT kr_is_passing(state) THEN
+        UPDATE ms_schedule s SET error = told, looked_ts = clock_timestamp() WHERE s.name = stopped;
+        RETURN QUERY SELECT 'suspended', stopped, NULL::timestamptz, NULL, told WHERE FOUND;
+    END IF;
+EXCEPTION WHEN OTHERS THEN
+    NULL;
 END $$;
 
 -- Decide for schedules, whose rows are locked, what becomes of their times that wait: each makes a flow, is passed over, or goes on waiting.
@@ -86,7 +137,8 @@ BEGIN
         ON CONFLICT DO NOTHING;
 END $$;
 
--- Make the flows of these turns, those of one workflow together. One that cannot be registered stops its schedule, with a message, and no other.
+-- Make the flows of these turns, those of one workflow together. One that cannot be registered stops its schedule, with a message, and no other; what
+-- is to pass by itself goes on waiting for its turn, and is tried again by a look of five seconds later at most (kr_probe).
 CREATE OR REPLACE FUNCTION kr_make_flows(turns bigint[]) RETURNS TABLE (event text, schedule text, nominal timestamptz, flow_id text, message text) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -100,11 +152,8 @@ BEGIN
     BEGIN
         RETURN QUERY SELECT m.* FROM kr_register_turns(turns) m;
         RETURN;
-    EXCEPTION WHEN OTHERS THEN
-        state := SQLSTATE;
-        IF kr_is_passing(state) THEN
-            RAISE;
-        END IF;
+    EXCEPTION WHEN OTHERS THEN         -- each alone, then
+        NULL;
     END;
     FOR i IN 1 .. cardinality(turns) LOOP
         BEGIN
@@ -112,9 +161,7 @@ BEGIN
         EXCEPTION WHEN OTHERS THEN
             state := SQLSTATE;
             why := SQLERRM;
-            IF kr_is_passing(state) THEN
-                RAISE;
-            END IF;
+            CONTINUE WHEN kr_is_passing(state);
             -- its time comes again when somebody has put it right
             told := CASE state WHEN 'FL404' THEN 'the workflow is gone: define it again, or name another, and unpause the schedule' ELSE why END;
             RETURN QUERY

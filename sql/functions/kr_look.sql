@@ -19,7 +19,7 @@ BEGIN
         RETURN;
     END IF;
     -- a pause whose time is over: its trigger writes down the door that opens, which is looked at below
-    DELETE FROM ms_pause WHERE door = ANY (ARRAY(SELECT p.door FROM ms_pause p WHERE p.until_ts <= now_ FOR UPDATE SKIP LOCKED));
+    PERFORM kr_end_pauses(now_);
     WITH d AS (
         DELETE FROM kr_recount WHERE ctid = ANY (ARRAY(SELECT r.ctid FROM kr_recount r WHERE r.kind <> 'signal' ORDER BY r.id LIMIT most FOR UPDATE SKIP LOCKED))
         RETURNING kr_recount)
@@ -52,8 +52,10 @@ BEGIN
         SELECT h.task_flow_id::text, h.task_exec_seq, false, NULL
         FROM (SELECT k.kind, k.name, false AS is_flow FROM unnest(taken) k
                 WHERE k.kind = 'no program' AND NOT EXISTS (SELECT FROM kr_worker w WHERE k.name = ANY (w.programs))
-              UNION SELECT p.kind, p.task_id, p.kind = 'flow' OR (p.kind = 'workflow' AND EXISTS (SELECT FROM kr_flow_stat f WHERE f.task_flow_id = p.task_id))
-                FROM unnest(taken) k JOIN ms_pause p ON p.door = k.name WHERE k.kind = 'pause') d CROSS JOIN LATERAL (
+              UNION SELECT p.kind, p.task_id, i.is_flow       -- a name may be that of a workflow and of a flow of another
+                FROM unnest(taken) k JOIN ms_pause p ON p.door = k.name CROSS JOIN (VALUES (false), (true)) i (is_flow)
+                WHERE k.kind = 'pause' AND CASE WHEN i.is_flow THEN p.kind = 'flow' OR (p.kind = 'workflow' AND EXISTS (SELECT FROM kr_flow_stat f WHERE f.task_flow_id = p.task_id))
+                    ELSE p.kind <> 'flow' END) d CROSS JOIN LATERAL (
             (SELECT s.* FROM (SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t
                 WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes < 2 AND NOT d.is_flow AND kr_is_behind(d.kind, d.name, t.task_id, t.program, t.limits)
                 ORDER BY t.run_order LIMIT most FOR UPDATE SKIP LOCKED) s)

@@ -26,6 +26,14 @@ BEGIN
         END LOOP;
     END IF;
     IF look AND EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'signal' AND t.waits_until <= now_) THEN
+        -- what was sent in time comes first, also where more doors rang than were looked at
+        doors := ARRAY(SELECT DISTINCT d.waits_for FROM (
+            SELECT t.waits_for FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'signal' AND t.waits_until <= now_
+                AND kr_is_called(t.task_flow_id, t.task_exec_seq, t.waits_for, t.waits_since, t.waits_until)
+            ORDER BY t.waits_until LIMIT most) d);
+        FOR o IN SELECT * FROM kr_open(doors, most, careful) LOOP
+            eflows := eflows || o.flow; eseqs := eseqs || o.seq; estatuses := estatuses || o.status;
+        END LOOP;
         FOR o IN SELECT * FROM kr_time_out(now_, most, careful) LOOP
             eflows := eflows || o.flow; eseqs := eseqs || o.seq; estatuses := estatuses || o.status;
         END LOOP;
@@ -94,8 +102,7 @@ BEGIN
         FROM came c WHERE t.ctid = c.row_ AND c.odd IS NULL AND c.ignored IS NULL),
     stopped AS (
         UPDATE kr_task_stat t SET exec_status = 2, outcome = 'invalid', claim_id = gen_random_uuid(), gate = NULL, waits_since = NULL, suspended_ts = clock_timestamp(),
-            fingerprint = kr_fingerprint(t.program, '{"type": "InvalidParameters"}'), error = jsonb_build_object('type', 'InvalidParameters', 'program', t.program,
-                'message', 'the parameters do not fit WaitForSignal: ' || c.odd)
+            fingerprint = kr_fingerprint(t.program, '{"type": "InvalidParameters"}'), error = kr_unfit(t.program, c.odd)
         FROM came c WHERE t.ctid = c.row_ AND c.odd IS NOT NULL RETURNING t.task_flow_id, t.task_exec_seq, t.exec_status),
     ignored AS (
         UPDATE kr_task_stat t SET exec_status = 9, outcome = 'skipped', claim_id = gen_random_uuid(), gate = NULL, waits_since = NULL, finished_ts = clock_timestamp(),
@@ -167,6 +174,14 @@ BEGIN
             AND coalesce(t.waits_until > sent, true) AND t.ctid <> ALL (rows_) AND NOT kr_has_open_parent(t.task_flow_id, t.task_exec_seq));
 END $$;
 
+-- Whether a signal that nobody has taken lies at the door of one that waits there, sent before its time is over: as kr_waiting_at would have it.
+CREATE OR REPLACE FUNCTION kr_is_called(flow text, seq numeric, door_ text, since timestamptz, until_ timestamptz) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN EXISTS (
+        SELECT FROM kr_signal s WHERE s.door = door_ AND s.stage <> 'taken' AND s.sent_ts < until_ AND coalesce(s.opened_ts >= since, true))
+        AND NOT kr_has_open_parent(flow, seq);
+END $$;
+
 CREATE OR REPLACE FUNCTION kr_has_open_parent(flow text, child numeric) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN EXISTS (
@@ -195,12 +210,14 @@ BEGIN
     END LOOP;
 END $$;
 
--- End those whose time is over: with their default, and a notice that says so, or, where they have none, suspended as failed.
+-- End those whose time is over and for whom nothing came in time: with their default, and a notice that says so, or, where they have none, suspended
+-- as failed. For whom something did, that is locked at this moment or one of very many: its door has rung again.
 CREATE OR REPLACE FUNCTION kr_time_out(now_ timestamptz, most integer, careful boolean) RETURNS TABLE (flow text, seq numeric, status numeric) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     rows_ tid[] := ARRAY(
         SELECT t.ctid FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'signal' AND t.waits_until <= now_
+            AND NOT kr_is_called(t.task_flow_id, t.task_exec_seq, t.waits_for, t.waits_since, t.waits_until)
         ORDER BY t.waits_until LIMIT most FOR UPDATE SKIP LOCKED);
 BEGIN
     IF NOT careful THEN
@@ -221,11 +238,14 @@ CREATE OR REPLACE FUNCTION kr_end_in_vain(rows_ tid[]) RETURNS TABLE (flow text,
 BEGIN
     RETURN QUERY
     WITH late AS MATERIALIZED (
-        SELECT t.ctid AS row_, w.name, w.otherwise, format('no signal %s came within %s s', kr_signal_in_words(w.name, w.key), w.seconds) AS told
+        SELECT t.ctid AS row_, w.name, w.key, CASE WHEN w.odd IS NULL THEN w.otherwise END AS otherwise, w.odd,
+            format('no signal %s came within %s s', kr_signal_in_words(w.name, w.key), w.seconds) AS told
         FROM kr_task_stat t CROSS JOIN LATERAL kr_wanted(t.task_flow_id, t.parameters::text, t.inputs) w WHERE t.ctid = ANY (rows_))
-    UPDATE kr_task_stat t SET exec_status = CASE WHEN l.otherwise IS NULL THEN 2 ELSE 3 END, outcome = CASE WHEN l.otherwise IS NULL THEN 'failed' END, result = l.otherwise,
-        error = CASE WHEN l.otherwise IS NULL THEN jsonb_build_object('type', 'SignalTimeout', 'program', t.program, 'message', l.told || '; send it and retry, or complete the task by hand') END,
-        fingerprint = CASE WHEN l.otherwise IS NULL THEN kr_fingerprint(t.program, jsonb_build_object('type', 'SignalTimeout', 'message', l.name)) END,
+    UPDATE kr_task_stat t SET exec_status = CASE WHEN l.otherwise IS NULL THEN 2 ELSE 3 END, result = l.otherwise,
+        outcome = CASE WHEN l.odd IS NOT NULL THEN 'invalid' WHEN l.otherwise IS NULL THEN 'failed' END,
+        error = CASE WHEN l.odd IS NOT NULL THEN kr_unfit(t.program, l.odd) WHEN l.otherwise IS NULL THEN jsonb_build_object('type', 'SignalTimeout', 'program', t.program, 'signal', l.name, 'key', l.key,
+            'message', l.told || '; send it and retry, or complete the task by hand') END,
+        fingerprint = CASE WHEN l.odd IS NOT NULL THEN kr_fingerprint(t.program, '{"type": "InvalidParameters"}') WHEN l.otherwise IS NULL THEN kr_fingerprint(t.program, jsonb_build_object('type', 'SignalTimeout', 'message', l.name)) END,
         notice = CASE WHEN l.otherwise IS NOT NULL THEN jsonb_build_object('type', 'SignalTimeout', 'message', l.told || ': it goes on with its default', 'at', clock_timestamp()) END,
         claim_id = gen_random_uuid(), gate = NULL, waits_for = NULL, waits_since = NULL, waits_until = NULL,
         attempt = least(t.attempt, 2147483646) + 1, tries = least(t.tries, 2147483646) + 1, started_ts = t.waits_since,
@@ -233,12 +253,17 @@ BEGIN
     FROM late l WHERE t.ctid = l.row_ RETURNING t.task_flow_id::text, t.task_exec_seq, t.exec_status;
 END $$;
 
+CREATE OR REPLACE FUNCTION kr_unfit(program text, odd text) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT jsonb_build_object('type', 'InvalidParameters', 'program', program, 'message', 'the parameters do not fit WaitForSignal: ' || odd)
+$$;
+
 CREATE OR REPLACE FUNCTION kr_signal_in_words(name text, key text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT quote_literal(name) || CASE WHEN key <> '' THEN ' with key ' || quote_literal(key) ELSE '' END
 $$;
 
 -- What the parameters of a step say: for which signal it waits, for how many seconds (NULL: for ever), and with what it goes on if none comes
--- (NULL: it fails). odd: why they say nothing; ignored: which source is missing, because its task was ignored.
+-- (NULL: it fails). odd: why they say nothing; ignored: which source is missing, because its task was ignored. Whatever is wrong with one row is said
+-- so and not raised, for many are read by one statement.
 CREATE OR REPLACE FUNCTION kr_wanted(flow text, given text, inputs jsonb,
     OUT name text, OUT key text, OUT seconds double precision, OUT otherwise jsonb, OUT odd text, OUT ignored text) LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -278,9 +303,14 @@ BEGIN
         WHEN jsonb_typeof(wish -> 'key') IN ('object', 'array') THEN format('key: a text is wanted, not this %s; name a part of it', jsonb_typeof(wish -> 'key'))
         WHEN octet_length(key) > 512 THEN format('key: has %s bytes, the limit is 512', octet_length(key))
         WHEN octet_length(otherwise::text) > 1048576 THEN format('default: has %s bytes of JSON, the limit is 1048576 (1 MiB)', octet_length(otherwise::text))
-        WHEN CASE jsonb_typeof(wait_) WHEN 'null' THEN false WHEN 'number' THEN (wait_ #>> '{}')::numeric NOT BETWEEN 0 AND 1e9 ELSE true END
-            THEN 'timeout: a number of seconds is wanted, from 0 to 1000000000' END);
+        WHEN CASE jsonb_typeof(wait_) WHEN 'null' THEN false WHEN 'number' THEN (wait_ #>> '{}')::numeric <> 0 AND (wait_ #>> '{}')::numeric NOT BETWEEN 1e-300 AND 1e9 ELSE true END
+            THEN 'timeout: a number of seconds is wanted, 0 or from 1e-300 to 1000000000' END);
     IF odd IS NULL AND ignored IS NULL THEN
         seconds := wait_ #>> '{}';
     END IF;
+EXCEPTION WHEN OTHERS THEN         -- nothing is written here: this subtransaction costs next to nothing
+    IF kr_is_passing(SQLSTATE) THEN
+        RAISE;
+    END IF;
+    odd := left(SQLERRM, 2000);
 END $$;

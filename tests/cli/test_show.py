@@ -68,13 +68,19 @@ ERROR = {
 }
 
 
+DEFAULTED = {"type": "SignalTimeout", "message": "no signal 'go' came within 1 s: it goes on with its default", "at": "2030-01-01T12:00:01+00:00"}
 NOTICE = {"type": "LoopBlocked", "message": "it blocked the event loop", "where": "app.py:7 in wait", "at": "2030-01-01T12:00:01+00:00"}
 
 
 @pytest.mark.parametrize(
     ("notice", "line"),
-    [(NOTICE, "it blocked the event loop (app.py:7 in wait)"), ({"token": "sk-1"}, '{"token": "***"}'), ("odd \x1b[31m", "odd \\x1b[31m")],
-    ids=["ours", "a hand's", "an odd one"],
+    [
+        (NOTICE, "it blocked the event loop (app.py:7 in wait)"),
+        (DEFAULTED, "no signal 'go' came within 1 s: it goes on with its default"),
+        ({"token": "sk-1"}, '{"token": "***"}'),
+        ("odd \x1b[31m", "odd \\x1b[31m"),
+    ],
+    ids=["ours", "the engine's", "a hand's", "an odd one"],
 )
 def test_what_a_worker_noticed_stands_before_the_table_whatever_became_of_the_task(
     capsys: pytest.CaptureFixture[str], notice: object, line: str
@@ -106,6 +112,32 @@ def test_the_command_to_run_again_survives_odd_ids(capsys: pytest.CaptureFixture
     failing = a_task("1.50", Status.SUSPEND, Why.POISON, flow_id="it's $HOME `x`")
     text = shown(capsys, a_flow(Status.SUSPEND), failing)
     assert """rerun 'it'"'"'s $HOME `x`' --from 1.5""" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "arguments"),
+    [
+        ("payment", "order 7", "payment --key 'order 7' --payload '…'"),
+        ("it's", "", "'it'\"'\"'s' --payload '…'"),
+        ("-x", "-y", "--key -y --payload '…' -- -x"),
+    ],
+)
+def test_a_step_to_which_no_signal_came_in_time_is_shown_with_what_sends_it(
+    capsys: pytest.CaptureFixture[str], name: str, key: str, arguments: str
+) -> None:
+    error = {"type": "SignalTimeout", "message": "no signal came", "signal": name, "key": key}
+    out = shown(capsys, a_flow(Status.SUSPEND), a_task("2", Status.SUSPEND, Why.FAILED, error=error))
+    ways = [line.strip() for line in out.splitlines() if "python -m flower" in line]
+    assert [" ".join(line.split()) for line in ways] == [
+        f"send it python -m flower signal {arguments}",
+        "and retry python -m flower retry 0198-flow 2",
+        "or hand in python -m flower complete 0198-flow 2 --result '…' --reason …",
+    ]
+
+
+def test_what_a_hand_wrote_of_a_signal_is_shown_like_any_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    for error in ({"type": "SignalTimeout"}, {"type": "SignalTimeout", "signal": [1]}):
+        assert "rerun 0198-flow --from 2" in shown(capsys, a_flow(Status.SUSPEND), a_task("2", Status.SUSPEND, Why.FAILED, error=error))
 
 
 def test_other_failures_are_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,8 +49,10 @@ def test_each_way_to_send_a_signal_continues_its_flow(terminal: Terminal) -> Non
     told = flower(terminal, "signal", "payment", "--key", "order-1", "--payload", '{"amount": 30, "by": "card"}')
     assert (told.returncode, told.stdout) == (
         0,
-        "the signal 'payment' with key 'order-1' is sent: whatever waits for it goes on, or else the first step that comes to wait for it\n",
+        "the signal 'payment' with key 'order-1' is sent: one step waits for it, and goes on\n",
     )
+    told = flower(terminal, "signal", "payment", "--key", "nobody's")
+    assert told.stdout.endswith("is sent: nobody waits for it yet, so it is kept for the first step that comes to wait for it\n")
     body = json.dumps({"key": "order-2", "payload": {"amount": 30, "by": "curl"}})
     terminal.run(f"curl -s -X POST localhost:8000/api/signals/payment -H 'Content-Type: application/json' -d '{body}'")
     terminal.query("BEGIN; SELECT flower_signal('payment', 'order-3', '{\"amount\": 29, \"by\": \"psql\"}'); COMMIT;")

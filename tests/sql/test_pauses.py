@@ -280,6 +280,55 @@ async def test_a_session_that_holds_a_pause_which_is_over_is_not_waited_for(engi
     assert seqs(await engine.claim()) == [1]
 
 
+# What a user's trigger does with the change of a pause.
+REFUSALS = {
+    "raises on DELETE": ("DELETE", "RAISE 'never'"),
+    "drops the DELETE": ("DELETE", "RETURN NULL"),
+    "raises as if it could be tried again": ("DELETE", "RAISE 'never' USING ERRCODE = '40001'"),
+    "raises on every change": ("UPDATE OR DELETE", "RAISE 'never'"),
+}
+
+
+@pytest.mark.parametrize("careful", [False, True])
+@pytest.mark.parametrize("refusal", REFUSALS)
+async def test_a_pause_that_is_over_and_that_a_users_trigger_will_not_let_go_stops_nothing_else(
+    engine: Engine, connection: Connection, refusal: str, careful: bool
+) -> None:
+    event, does = REFUSALS[refusal]
+    await connection.execute(f"""
+        CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF OLD.task_id = 'Mine' THEN {does}; END IF; RETURN OLD; END $$;
+        CREATE TRIGGER no BEFORE {event} ON ms_pause FOR EACH ROW EXECUTE FUNCTION no();
+    """)
+    await both(connection)
+    await pause(connection, "program", "Mine", until="clock_timestamp() - interval '1 s'")
+    await pause(connection, "program", "Ok", until="clock_timestamp() - interval '1 s'")
+
+    answer = await engine.turn(slots=10, look=True, careful=careful)
+
+    assert {claim.flow_id for claim in answer.claimed} == {"g"}
+    assert await connection.fetchval("SELECT array_agg(task_id) FROM ms_pause") == ["Mine"]
+    answer = await engine.turn(look=True)
+    assert answer.sleep_seconds == 0.05 if "every" in refusal else 55 < (answer.sleep_seconds or 0) <= 60
+
+    await connection.execute("DROP TRIGGER no ON ms_pause; UPDATE ms_pause SET until_ts = clock_timestamp()")
+    assert {claim.flow_id for claim in await engine.claim()} == {"f"}
+
+
+async def test_a_pause_by_name_alone_moves_the_workflow_and_the_flow_that_are_both_called_so_out_of_the_way_of_others(
+    engine: Engine, connection: Connection
+) -> None:
+    await connection.execute("INSERT INTO ms_limit (name, slots) VALUES ('other', 2)")
+    await mine(connection, 1)
+    await write(connection, "mine", 1, task_id="another", limits=["other"])
+    await engine.look()
+    assert (await gates(connection, "f"), await gates(connection, "mine")) == ({1: "slot"}, {1: "slot"})
+    await pause(connection, "workflow", "mine")
+    await write(connection, "g", 1, limits=["other"])
+
+    assert [claim.flow_id for claim in await engine.claim()] == ["g"]
+    assert (await gates(connection, "f"), await gates(connection, "mine")) == ({1: "pause mine"}, {1: "pause mine"})
+
+
 async def test_a_pause_that_is_prolonged_holds_on(engine: Engine, connection: Connection) -> None:
     await mine(connection, 1)
     await define(connection, "mine", {})

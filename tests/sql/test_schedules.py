@@ -217,6 +217,86 @@ async def test_what_a_constraint_can_see_is_refused_where_it_is_written(connecti
         await connection.execute(f"INSERT INTO ms_schedule (name, task_id, {columns}")
 
 
+async def refuse(connection: Connection, table: str, when: str, state: str = "P0001") -> None:
+    """Have a user's trigger raise *state* before a row of *table* is written of which *when* is true."""
+    await connection.execute(f"""
+        CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF {when} THEN RAISE 'not this one' USING ERRCODE = '{state}'; END IF; RETURN NEW; END $$;
+        CREATE TRIGGER no BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION no();
+    """)
+
+
+@pytest.fixture
+async def three(connection: Connection, schedules: Schedules) -> Schedules:
+    """Three schedules by the hour, good, bad and best, each of which has missed one time."""
+    for name in ("good", "bad", "best"):
+        await missed(connection, name, HOUR)
+    return schedules
+
+
+async def made(connection: Connection) -> dict[str, int]:
+    return {row[0]: row[1] for row in await connection.fetch("SELECT schedule, count(*) FROM kr_flow_stat GROUP BY 1")}
+
+
+@pytest.mark.parametrize("table", ["ms_schedule", "kr_flow_stat"])
+async def test_one_that_a_users_trigger_refuses_stops_itself_and_no_other(connection: Connection, three: Schedules, table: str) -> None:
+    when = "NEW.name = 'bad' AND NEW.error IS NULL" if table == "ms_schedule" else "NEW.schedule = 'bad'"
+    await refuse(connection, table, when)
+
+    assert (await look(three) or 0) > 1
+
+    assert await made(connection) == {"good": 1, "best": 1}
+    assert "not this one" in (await one(connection, "bad"))["error"]
+    await connection.execute(f"DROP TRIGGER no ON {table}")
+    await three.unpause("bad", {})
+    await look(three)
+    assert await made(connection) == {"good": 1, "best": 1, "bad": 1}
+
+
+@pytest.mark.parametrize(("table", "when"), [("ms_schedule", "NEW.name = 'bad'"), ("kr_flow_stat", "NEW.schedule = 'bad'")])
+async def test_one_that_fails_in_passing_is_tried_again_and_keeps_no_other_waiting(
+    connection: Connection, three: Schedules, table: str, when: str
+) -> None:
+    await refuse(connection, table, when, "40001")
+
+    for _ in range(3):
+        await look(three)
+    assert (await made(connection), (await one(connection, "bad"))["error"]) == ({"good": 1, "best": 1}, None)
+    await missed(connection, "late", HOUR)
+    await look(three)
+    assert (await made(connection))["late"] == 1
+
+    await connection.execute(f"DROP TRIGGER no ON {table}")
+    await look(three)
+    assert (await made(connection))["bad"] == 1
+
+
+async def test_one_whose_flow_will_not_be_cancelled_stops_itself_and_no_other(connection: Connection, three: Schedules) -> None:
+    await look(three)
+    await connection.execute("UPDATE ms_schedule SET overlap = 'cancel', catch_up = 'all'")
+    for name in ("good", "bad", "best"):
+        await connection.execute(
+            "UPDATE ms_schedule SET since_ts = since_ts - interval '9 h', next_ts = last_ts - interval '1 h' WHERE name = $1", name
+        )
+    bad = await connection.fetchval("SELECT task_flow_id FROM kr_flow_stat WHERE schedule = 'bad'")
+    await refuse(connection, "kr_task_stat", f"NEW.exec_status = 9 AND NEW.task_flow_id = '{bad}'")
+
+    await look(three)
+
+    assert await made(connection) == {"good": 2, "best": 2, "bad": 1}
+    assert "not this one" in (await one(connection, "bad"))["error"]
+
+
+async def test_one_whose_row_takes_no_change_at_all_keeps_no_other_waiting(connection: Connection, three: Schedules) -> None:
+    await refuse(connection, "ms_schedule", "NEW.name = 'bad'")
+
+    assert await look(three) == 0.05
+    assert await made(connection) == {"good": 1, "best": 1}
+
+    await connection.execute("DROP TRIGGER no ON ms_schedule")
+    await look(three)
+    assert await made(connection) == {"good": 1, "best": 1, "bad": 1}
+
+
 async def test_one_that_has_stopped_itself_goes_on_where_it_stopped_once_it_is_put_right(connection: Connection, schedules: Schedules) -> None:
     first = await missed(connection, "early", HOUR, task_id="later")
     await look(schedules)

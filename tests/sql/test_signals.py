@@ -50,7 +50,7 @@ async def test_a_step_waits_at_its_door_and_a_signal_finishes_it_with_its_payloa
     task = await row(connection, "f", 1)
     assert (task["attempt"], task["started_ts"], task["waits_until"]) == (0, None, None)
 
-    assert await send(connection, key="order-7", payload={"amount": 3}) == {"signalId": 1, "name": "go", "key": "order-7"}
+    assert await send(connection, key="order-7", payload={"amount": 3}) == {"signalId": 1, "name": "go", "key": "order-7", "waiting": 1}
     answer = await engine.turn(slots=10, look=True)
 
     assert seqs(answer.claimed) == [2]
@@ -320,6 +320,7 @@ async def test_without_a_default_a_step_fails_at_its_time_and_waits_anew_when_it
     assert (task["exec_status"], task["outcome"], task["attempt"], task["started_ts"], task["gate"]) == (2, "failed", 1, since, None)
     assert task["error"]["type"] == "SignalTimeout"
     assert "no signal 'go' with key 'order-7' came within 0.2 s" in task["error"]["message"]
+    assert (task["error"]["signal"], task["error"]["key"]) == ("go", "order-7")
     assert await gates(connection, "f") == {1: None, 2: "dependencies 1"}
 
     await connection.execute("SELECT flower_retry('f', '1')")
@@ -362,6 +363,58 @@ async def test_a_kept_signal_goes_before_a_timeout_of_nothing_and_one_after_the_
 
     assert await result(connection, "g") == "too late"
     assert await kept(connection) == ["second"]
+
+
+async def test_signals_that_were_sent_in_time_are_not_lost_when_more_doors_rang_than_a_look_takes(engine: Engine, connection: Connection) -> None:
+    await connection.execute("""
+        INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, program, parameters)
+        SELECT 'f' || n, 1, -1, 'by_hand', 1, 0, 'WaitForSignal', json_build_object('name', 'go', 'key', n::text, 'timeout', 3600) FROM generate_series(1, 1500) n
+    """)
+    await engine.look()
+    await connection.execute("SELECT flower_signal('go', n::text, to_jsonb(n)) FROM generate_series(1, 1500) n")
+    await connection.execute("UPDATE kr_task_stat SET waits_until = clock_timestamp()")  # nobody looks until the time is over
+
+    await engine.look()
+
+    assert await connection.fetch("SELECT exec_status, count(*) FROM kr_task_stat GROUP BY 1") == [(3, 1500)]
+    assert await connection.fetchval("SELECT count(*) FROM kr_task_stat WHERE task_flow_id <> 'f' || result::text") == 0
+    assert await kept(connection) == []
+
+
+async def test_a_signal_that_was_sent_in_time_and_that_a_session_holds_when_the_time_is_over_is_waited_for(
+    engine: Engine, connection: Connection, other: Connection
+) -> None:
+    await wait(connection, "called", key="1", timeout=3600)
+    await wait(connection, "late", key="2", timeout=3600)
+    await engine.look()
+    await send(connection, key="1", payload=1)
+    async with other.transaction():
+        await other.execute("SELECT FROM kr_signal FOR UPDATE")
+        await connection.execute("UPDATE kr_task_stat SET waits_until = clock_timestamp()")
+        await send(connection, key="2")
+        await engine.look()
+        assert (await statuses(connection, "called"), await statuses(connection, "late")) == ({1: 0}, {1: 2})
+
+    await engine.look()
+
+    assert await result(connection, "called") == 1
+
+
+async def test_a_step_whose_parent_was_set_back_does_not_wait_beyond_its_time_for_the_sake_of_a_signal_that_is_not_for_it(
+    engine: Engine, connection: Connection
+) -> None:
+    await write(connection, "f", 1, status=3)
+    await wait(connection, "f", 2, 1, timeout=3600)
+    await engine.look()
+    await connection.execute("SET session_replication_role = replica")  # nobody hears of it
+    await put(connection, "f", 1, 2)
+    await connection.execute("SET session_replication_role = origin")
+    await send(connection)
+    await connection.execute("UPDATE kr_task_stat SET waits_until = clock_timestamp() WHERE task_exec_seq = 2")
+
+    await engine.turn(look=True)
+
+    assert (await statuses(connection, "f"))[2] == 2
 
 
 async def test_timers_that_a_session_holds_are_tried_again_and_stand_before_no_others(
@@ -449,6 +502,10 @@ async def test_a_step_whose_key_comes_from_an_ignored_task_is_ignored_and_a_plan
         ('{"name": "go", "timeout": "soon"}', "timeout: a number of seconds"),
         ('{"name": "go", "timeout": -1}', "timeout: a number of seconds"),
         ('{"name": "go", "timeout": 1e99}', "timeout: a number of seconds"),
+        ('{"name": "go", "timeout": 1e400}', "timeout: a number of seconds"),
+        ('{"name": "go", "timeout": 1e-400}', "timeout: a number of seconds"),
+        ('{"name": "go", "timeout": "1e-400"}', "timeout: a number of seconds"),
+        ('{"name": "go", "timeout": "NaN"}', "timeout: a number of seconds"),
         ('{"name": "go", "timeout": [1]}', "timeout: a number of seconds"),
         ('{"name": "go", "timeuot": 1}', "it takes no timeuot; it takes name, key, timeout and default"),
         (json.dumps({"name": "go", "default": "a" * 1_048_576}), "default: has 1048578 bytes"),
@@ -469,6 +526,36 @@ async def test_a_row_that_cannot_wait_stops_itself_with_a_message_and_nothing_el
     await connection.execute("UPDATE kr_task_stat SET parameters = '{\"name\": \"go\"}', exec_status = 0 WHERE task_flow_id = 'odd'")
     await engine.look()
     assert await gates(connection, "odd") == {1: "signal go\n"}
+
+
+@pytest.mark.parametrize("careful", [False, True])
+@pytest.mark.parametrize("inputs", ["5", '[{"at": 5, "seq": "x"}]', '[{"at": ["key"], "seq": 1, "path": {}}]', '[{"at": [0], "seq": 1, "path": 7}]'])
+async def test_a_row_whose_inputs_a_hand_has_spoilt_stops_itself_and_nothing_else(
+    engine: Engine, connection: Connection, inputs: str, careful: bool
+) -> None:
+    await write(connection, "odd", 1, status=3)
+    await write(connection, "odd", 2, 1, program=WAIT, parameters='{"name": "go"}', inputs=inputs)
+    await wait(connection, "f")
+    for _ in range(3):
+        await engine.turn(look=True, careful=careful)
+
+    task = await row(connection, "odd", 2)
+    assert (task["exec_status"], task["error"]["type"]) == (2, "InvalidParameters")
+    assert await gates(connection, "f") == {1: "signal go\n"}
+
+
+async def test_a_row_that_a_hand_spoils_while_it_waits_stops_itself_at_its_time_and_nothing_else(engine: Engine, connection: Connection) -> None:
+    for flow in ("odd", "f"):
+        await wait(connection, flow, timeout=0.01)
+    await engine.turn(look=True)
+    await connection.execute("SET session_replication_role = replica")
+    await connection.execute('UPDATE kr_task_stat SET parameters = \'{"name": "go", "timeout": 1e-400}\' WHERE task_flow_id = \'odd\'')
+    await connection.execute("SET session_replication_role = origin")
+    await asyncio.sleep(0.02)
+    await engine.look()
+
+    assert (await row(connection, "odd", 1))["error"]["type"] == "InvalidParameters"
+    assert (await row(connection, "f", 1))["error"]["type"] == "SignalTimeout"
 
 
 @pytest.mark.parametrize(
@@ -537,7 +624,9 @@ async def test_the_same_idempotency_key_is_the_same_signal_before_and_after_it_w
     await wait(connection, "f")
     await engine.look()
     first = await send(connection, payload=1, idempotencyKey="once")
-    assert await send(connection, payload=1, idempotencyKey="once") == {**first, "duplicate": True}
+    assert await send(connection, payload=1, idempotencyKey="once") == {name: first[name] for name in ("signalId", "name", "key")} | {
+        "duplicate": True
+    }
     await engine.look()
     assert await result(connection, "f") == 1
 
@@ -549,6 +638,26 @@ async def test_the_same_idempotency_key_is_the_same_signal_before_and_after_it_w
     await wait(connection, "g")
     await engine.look()
     assert await statuses(connection, "g") == {1: 0}
+
+
+async def test_whoever_sends_is_told_how_many_wait_at_that_moment(engine: Engine, connection: Connection) -> None:
+    for flow in "abc":
+        await wait(connection, flow, key="1")
+    await wait(connection, "other", key="2")
+    await wait(connection, "over", key="3", timeout=0)
+    await engine.turn(look=True)
+
+    assert [(await send(connection, key=key))["waiting"] for key in ("1", "2", "3", "4")] == [3, 1, 0, 0]
+
+
+async def test_whoever_sends_to_very_many_is_told_that_there_are_a_thousand_or_more(engine: Engine, connection: Connection) -> None:
+    await connection.execute("""
+        INSERT INTO kr_task_stat (task_flow_id, task_exec_seq, depends_task_exec_seq, task_id, task_seq, exec_status, program, parameters)
+        SELECT 'f' || n, 1, -1, 'by_hand', 1, 0, 'WaitForSignal', '{"name": "go"}' FROM generate_series(1, 1001) n
+    """)
+    await engine.look()
+
+    assert (await send(connection))["waiting"] == 1000
 
 
 async def test_signals_are_kept_for_thirty_days_and_swept_a_thousand_at_a_time(engine: Engine, connection: Connection) -> None:

@@ -43,14 +43,17 @@ async def test_a_signal_reaches_the_step_that_waits_for_it(
 
     status, sent = await post(served, f"/api/signals/{path}", **({} if body is None else {"json": body}))
 
-    assert (status, sent) == (200, {"signalId": 1, "name": name, "key": key})
+    assert (status, sent) == (200, {"signalId": 1, "name": name, "key": key, "waiting": 1})
     fits(sent, SCHEMAS["Sent"])
     await engine.look()
     assert await result(connection, "f") == payload
 
 
 async def test_the_same_idempotency_key_is_the_same_signal_in_the_header_too(served: Client, connection: Connection) -> None:
-    assert await post(served, "/api/signals/go", json={"payload": 1, "idempotencyKey": "k"}) == (200, {"signalId": 1, "name": "go", "key": ""})
+    assert await post(served, "/api/signals/go", json={"payload": 1, "idempotencyKey": "k"}) == (
+        200,
+        {"signalId": 1, "name": "go", "key": "", "waiting": 0},
+    )
     status, again = await post(served, "/api/signals/go", json={"payload": 1}, headers={"Idempotency-Key": "k"})
     assert (status, again["duplicate"]) == (200, True)
     status, problem = await post(served, "/api/signals/go", json={"payload": 2}, headers={"Idempotency-Key": "k"})
@@ -70,6 +73,7 @@ async def test_the_same_idempotency_key_is_the_same_signal_in_the_header_too(ser
         ("", {}, 404, ""),
         ("go", {"key": "é" * 257}, 422, "key: has 514 bytes, the limit is 512"),
         ("go", {"key": [1]}, 422, "key: a text or a number is wanted, not [1]"),
+        ("go", {"key": True}, 422, "key: a text or a number is wanted, not true"),
         ("go", {"kye": "a"}, 422, "did you mean key?"),
         ("go", {"idempotencyKey": ""}, 422, "idempotencyKey"),
         ("go", {"idempotencyKey": "é" * 257}, 422, "idempotencyKey"),

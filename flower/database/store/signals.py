@@ -29,4 +29,4 @@ class Signals:
                 raise KeyReused(str(signal.idempotency_key), "another payload") from None
             raise invalid(error) or error from None
         sent = json.loads(text)
-        return Sent(sent["signalId"], sent["name"], sent["key"], sent.get("duplicate", False))
+        return Sent(sent["signalId"], sent["name"], sent["key"], sent.get("duplicate", False), sent.get("waiting"))
