@@ -262,6 +262,8 @@ def backfill_times(found: Schedule, since: datetime, until: datetime, most: int)
     try:
         coming = takewhile(lambda at: at <= until, found.timetable.times(since - timedelta(microseconds=1)))
         times = tuple(islice(coming, most + 1))
+    except OverflowError:
+        raise Invalid([FieldError("from", "lies too far back: no time of this schedule can be told there")]) from None
     except ValueError as error:
         raise Invalid([FieldError("", f"the schedule makes no sense: {error}")]) from None
     if len(times) > most:

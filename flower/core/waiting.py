@@ -92,6 +92,8 @@ def _program(program: str | None, workers: int, programs: Sequence[str]) -> str:
 def _limit(fact: Json) -> str:
     if "until" in fact:
         return f"the limit {fact['limit']!r} lets the next one start at {fact['until']}, by its rate"
+    if fact["slots"] == 0:
+        return f"the limit {fact['limit']!r} is set to 0: nothing that names it starts"
     return f"the limit {fact['limit']!r} ({fact['slots']} at once) is full; inside: {', '.join(fact['holders']) or 'nobody'}"
 
 

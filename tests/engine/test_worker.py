@@ -49,7 +49,9 @@ async def test_a_worker_says_who_it_is_what_it_has_and_that_it_is_gone(database_
         (row,) = await connection.fetch("SELECT * FROM kr_worker")
         assert (row["worker_id"], row["slots"], row["programs"], row["direct"]) == (worker.id, 7, ["work"], True)
         assert await connection.fetchval("SELECT lease_until - beat_ts FROM kr_worker") is not None
-        assert [tuple(row) for row in await connection.fetch("SELECT program, takes FROM kr_program")] == [("work", ["width", "height"])]
+        assert [tuple(row) for row in await connection.fetch("SELECT program, takes FROM kr_program WHERE program = 'work'")] == [
+            ("work", ["width", "height"])
+        ]
         assert worker.life.state == "ok"
     assert await connection.fetchval("SELECT count(*) FROM kr_worker") == 0
     sessions = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE 'flower/' || $1 || '/%'"
@@ -233,7 +235,7 @@ async def test_a_worker_waits_for_a_lock_that_keeps_it_from_entering_its_row(dat
             assert await other.fetchval("SELECT count(*) FROM kr_worker") == 0
     await entering
     await other.close()
-    assert await connection.fetchval("SELECT takes FROM kr_program") == ["width"]
+    assert await connection.fetchval("SELECT takes FROM kr_program WHERE program = 'work'") == ["width"]
 
 
 async def enter_and_leave(database_url: str, *functions: Any) -> None:

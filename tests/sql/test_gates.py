@@ -400,7 +400,7 @@ async def test_why_names_all_reasons_at_once_and_nothing_where_there_is_none(eng
         "waits until 2099",
         "the workflow 'held' is paused: vendor outage",
         "did you mean Ok?",
-        "the limit 'l' (0 at once) is full",
+        "the limit 'l' is set to 0: nothing that names it starts",
     ]
     assert [part in reason for part, reason in zip(told, all_.reasons, strict=True)] == [True] * 5
     assert none.reasons == ("nothing: it starts as soon as a worker looks",)
