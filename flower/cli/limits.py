@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -85,7 +86,8 @@ def _options(slots: int | None, rate: str | None, *, no_rate: bool, any_number: 
 
 
 def _slots(value: Limit) -> str:
-    return "any" if value.slots is None else str(value.slots)
+    slots = "any" if value.slots is None else str(value.slots)
+    return slots if value.paused is None else f"{slots}, paused"
 
 
 def _waiting(value: Limit) -> str:
@@ -99,6 +101,8 @@ def _told(value: Limit) -> list[str]:
     ]
     if value.slots == 0:
         lines.append("nothing that it counts may start")
+    if value.paused is not None:
+        lines.append(f"it is paused; let it go on with: {shlex.join(['python', '-m', 'flower', 'unpause', '--limit', value.paused])}")
     ready = "" if value.of_flows else f" {value.ready} ready for a worker,"
     lines.append(f"{value.running} running,{ready} {_waiting(value)} waiting for it")
     if value.holders:

@@ -106,3 +106,15 @@ def test_a_priority_may_be_negative(runner: CliRunner, url: str) -> None:
     assert done.stdout == "flow a-flow has the priority -5\n"
     assert said(runner, url, "show", "a-flow")["tasks"][0]["priority"] == -5
     assert said(runner, url, "priority", "--reason", "x", "a-flow", "19") == {"flowId": "a-flow", "priority": 19}
+
+
+def test_a_limit_that_is_paused_is_marked_and_says_how_it_goes_on(runner: CliRunner, url: str) -> None:
+    say(runner, url, "limit", "tenant:a", "4")
+    say(runner, url, "pause", "--limit", "tenant:*")
+
+    assert "it is paused; let it go on with: python -m flower unpause --limit 'tenant:*'" in say(runner, url, "limit", "tenant:a").stdout.splitlines()
+    assert "4, paused" in say(runner, url, "limits").stdout
+
+    say(runner, url, "unpause", "--limit", "tenant:*")
+
+    assert "paused" not in say(runner, url, "limits").stdout + say(runner, url, "limit", "tenant:a").stdout
