@@ -88,7 +88,7 @@ DECLARE
 BEGIN
     IF NOT kr_is_passing(state) THEN
         UPDATE ms_schedule s SET error = told, looked_ts = clock_timestamp() WHERE s.name = stopped;
-        RETURN QUERY SELECT 'suspended', stopped, NULL::timestamptz, NULL, told WHERE FOUND;
+        RETURN QUERY SELECT 'stopped', stopped, NULL::timestamptz, NULL, told WHERE FOUND;
     END IF;
 EXCEPTION WHEN OTHERS THEN
     NULL;

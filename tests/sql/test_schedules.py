@@ -242,8 +242,10 @@ async def test_one_that_a_users_trigger_refuses_stops_itself_and_no_other(connec
     when = "NEW.name = 'bad' AND NEW.error IS NULL" if table == "ms_schedule" else "NEW.schedule = 'bad'"
     await refuse(connection, table, when)
 
-    assert (await look(three) or 0) > 1
+    with capture_logs() as said:
+        assert (await look(three) or 0) > 1
 
+    assert [event["schedule"] for event in said if event["event"] == "schedule.stopped"] == ["bad"]
     assert await made(connection) == {"good": 1, "best": 1}
     assert "not this one" in (await one(connection, "bad"))["error"]
     await connection.execute(f"DROP TRIGGER no ON {table}")
