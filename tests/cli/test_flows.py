@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 from typer.testing import CliRunner
 
 from flower.cli import app, look
@@ -27,16 +24,6 @@ async def history(connection: Connection, database_url: str) -> str:
                 CASE n WHEN 1 THEN '{{"customer": "ACME"}}' ELSE '{{}}' END::jsonb FROM generate_series(1, {MANY}) n
     """)
     return database_url
-
-
-@pytest.fixture
-def runner() -> Iterator[CliRunner]:
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield CliRunner()
-    root.handlers = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def listed(runner: CliRunner, url: str, *options: str) -> Any:

@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 from typer.testing import CliRunner, Result
 
 from flower.cli import app
 from flower.database.pool import Connection, Pool
 from tests.sql.engine import Engine, write
-
-__all__ = ["runner"]
-
-
-@pytest.fixture
-def runner() -> Iterator[CliRunner]:
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield CliRunner()
-    root.handlers = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -11,10 +11,7 @@ from typer.testing import CliRunner, Result
 
 from flower.cli import app
 from flower.database.pool import Connection
-from tests.cli.test_flows import runner
 from tests.sql.engine import define, write
-
-__all__ = ["runner"]
 
 
 @pytest.fixture

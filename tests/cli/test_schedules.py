@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 from typer.testing import CliRunner
 
 from flower.cli import app
 from flower.core.errors import UsageError
 from flower.database.pool import Connection
 from tests.sql.engine import define
-
-
-@pytest.fixture
-def runner() -> Iterator[CliRunner]:
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield CliRunner()
-    root.handlers = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 @pytest.fixture

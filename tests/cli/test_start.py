@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Iterator
 
 import pytest
-import structlog
 from typer.testing import CliRunner, Result
 
 from flower.cli import app
@@ -18,16 +15,6 @@ from flower.database.pool import Connection
 async def url(connection: Connection, database_url: str) -> str:
     await connection.execute("INSERT INTO ms_task_definition (task_id, task_seq, program) VALUES ('one', 1, 'Ok')")
     return database_url
-
-
-@pytest.fixture
-def runner() -> Iterator[CliRunner]:
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield CliRunner()
-    root.handlers = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def start(runner: CliRunner, url: str, *options: str) -> Result:
