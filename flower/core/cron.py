@@ -16,6 +16,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
 
+from flower.core.errors import did_you_mean
+
 LONGEST_CRON = 256
 _FIELDS = 5
 _SECOND, _WEEK = timedelta(seconds=1), timedelta(days=7)
@@ -36,7 +38,7 @@ def zone_named(name: str) -> ZoneInfo:
     """Return the zone of the IANA database called *name*. Raises ValueError, with names that look like it."""
     if name not in _zones():
         near = get_close_matches(name.casefold(), _folded(), n=3, cutoff=0.75)
-        hint = f"; did you mean {' or '.join(dict.fromkeys(_folded()[item] for item in near))}?" if near else ""
+        hint = did_you_mean(tuple(dict.fromkeys(_folded()[item] for item in near)))
         raise ValueError(f"no time zone is called {name!r}{hint} (names are like Europe/Paris or UTC)")
     return ZoneInfo(name)
 

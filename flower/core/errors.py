@@ -5,13 +5,17 @@ FlowerError
 │   ├── UnknownWorkflow    404
 │   ├── UnknownFlow        404
 │   ├── UnknownTask        404
+│   ├── UnknownLimit       404
+│   ├── UnknownRevision    404
 │   ├── UnknownIncident    404
 │   ├── UnknownSchedule    404
 │   ├── AmbiguousFlow      409
 │   ├── AmbiguousIncident  409
+│   ├── NotNow             409
 │   ├── KeyReused          409
 │   ├── NotJson            400, with line and column
 │   ├── Invalid            422, with a path per field
+│   │   └── OrdersRefused  with the index of each order
 │   └── RequestRefused     any other 4xx of the HTTP interface
 ├── ConfigurationError     the surroundings are at fault, waiting does not help: exit status 78
 │   ├── SchemaTooNew
@@ -42,6 +46,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from flower.core.model import Json, Task
+
+
+def did_you_mean(near: Sequence[str]) -> str:
+    """Return the end of a sentence about a name that is not there: the names that look like it, nothing where none does."""
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 class FlowerError(Exception):
@@ -84,8 +93,7 @@ class UnknownWorkflow(UsageError):
     status = 404
 
     def __init__(self, workflow: str, near: Sequence[str] = ()) -> None:
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        super().__init__(f"no tasks registered{hint} (list the workflows: python -m flower workflows, or GET /api/workflows)")
+        super().__init__(f"no tasks registered{did_you_mean(near)} (list the workflows: python -m flower workflows, or GET /api/workflows)")
         self.workflow, self.near = workflow, tuple(near)
 
 
@@ -105,8 +113,7 @@ class UnknownTask(UsageError):
     status = 404
 
     def __init__(self, flow: str, step: str, near: Sequence[str] = ()) -> None:
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        super().__init__(f"flow {flow} has no task {step!r}{hint} (give its seq or its name)")
+        super().__init__(f"flow {flow} has no task {step!r}{did_you_mean(near)} (give its seq or its name)")
         self.flow, self.step, self.near = flow, step, tuple(near)
 
 
@@ -116,8 +123,7 @@ class UnknownLimit(UsageError):
     status = 404
 
     def __init__(self, name: str, near: Sequence[str] = ()) -> None:
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        super().__init__(f"there is no limit {name!r}{hint} (list them: python -m flower limits, or GET /api/limits)")
+        super().__init__(f"there is no limit {name!r}{did_you_mean(near)} (list them: python -m flower limits, or GET /api/limits)")
         self.name, self.near = name, tuple(near)
 
 
@@ -147,8 +153,7 @@ class UnknownSchedule(UsageError):
     status = 404
 
     def __init__(self, schedule: str, near: Sequence[str] = ()) -> None:
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        super().__init__(f"no schedule {schedule!r}{hint} (list them: python -m flower schedule list, or GET /api/schedules)")
+        super().__init__(f"no schedule {schedule!r}{did_you_mean(near)} (list them: python -m flower schedule list, or GET /api/schedules)")
         self.schedule, self.near = schedule, tuple(near)
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from flower.core.errors import ConfigurationError
+from flower.core.errors import ConfigurationError, did_you_mean
 
 PREFIX = "FLOWER_"
 
@@ -66,7 +66,7 @@ def read_settings(**overrides: object) -> Settings:
     for name in os.environ:
         if name.startswith(PREFIX) and name not in known:
             near = get_close_matches(name, known, n=1)
-            raise ConfigurationError(f"{name} is no setting of Flower" + (f"; did you mean {near[0]}?" if near else ""))
+            raise ConfigurationError(f"{name} is no setting of Flower" + did_you_mean(near))
     given = {name: value for name, value in overrides.items() if value is not None}
     if "database_url" not in given and PREFIX + "DATABASE_URL" not in os.environ:
         given["database_url"] = _ancestor_url(os.environ)

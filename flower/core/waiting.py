@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
 
+from flower.core.errors import did_you_mean
 from flower.core.model import Json
 from flower.core.pauses import sentence
 from flower.core.status import Gate, Status
@@ -86,7 +87,7 @@ def _program(program: str | None, workers: int, programs: Sequence[str]) -> str:
     if not workers:
         return "no worker is running: start one with `python -m flower serve`"
     near = get_close_matches(program or "", programs, n=2)
-    return f"no running worker has the program {program!r}" + (f"; did you mean {' or '.join(near)}?" if near else "")
+    return f"no running worker has the program {program!r}" + did_you_mean(near)
 
 
 def _limit(fact: Json) -> str:

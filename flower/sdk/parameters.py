@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from flower.core.errors import FieldError, Invalid, InvalidParameters, NotJson
+from flower.core.errors import FieldError, Invalid, InvalidParameters, NotJson, did_you_mean
 from flower.core.model import Json
 from flower.core.strict import below, loads
 from flower.sdk import hints
@@ -119,7 +119,7 @@ class Parameters:
     def _unknown(self, name: str) -> str:
         near = get_close_matches(name, self._converters, n=2)
         if near:
-            return f"is no parameter of it; did you mean {' or '.join(near)}?"
+            return f"is no parameter of it{did_you_mean(near)}"
         return f"is no parameter of it; it takes {', '.join(self._converters)}" if self._converters else "is no parameter of it; it takes none"
 
 

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 
 import asyncpg
 
-from flower.core.errors import FieldError, FlowerError, Invalid
+from flower.core.errors import FieldError, FlowerError, Invalid, did_you_mean
 from flower.core.model import Json
 from flower.core.pauses import Paused, PausePage, Unpaused
 from flower.database.errors import refused
@@ -72,7 +72,7 @@ class Pauses:
 
     async def _hint(self, kind: str, name: str) -> str:
         near = get_close_matches(name, await self.names(kind), n=3)
-        return f"{_NOBODY_IS_CALLED[kind]} {name!r}" + (f"; did you mean {' or '.join(near)}?" if near else "")
+        return f"{_NOBODY_IS_CALLED[kind]} {name!r}" + did_you_mean(near)
 
 
 def _place(after: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import asyncpg
 
-from flower.core.errors import FieldError, FlowerError, Invalid, NotNow, UnknownSchedule
+from flower.core.errors import FieldError, FlowerError, Invalid, NotNow, UnknownSchedule, did_you_mean
 from flower.core.model import Flow, Json
 from flower.core.schedule import MOST_AT_ONCE, Backfilled, Schedule, Timetable, hash_of
 from flower.database.errors import refused
@@ -123,7 +123,7 @@ class Schedules:
         if workflow is None:
             return NotNow(f"the workflow {(await self.get(name)).workflow!r} of the schedule {name!r} is gone: define it again, or name another")
         near = (await Workflows(self._pool).unknown(workflow)).near
-        return Invalid([FieldError("workflow", f"no workflow is called {workflow!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))])
+        return Invalid([FieldError("workflow", f"no workflow is called {workflow!r}" + did_you_mean(near))])
 
     async def _unknown(self, name: str) -> UnknownSchedule:
         names = [row["name"] for row in await self._pool.fetch(query("schedule_names"), _MOST_NAMES)]
