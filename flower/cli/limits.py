@@ -14,7 +14,8 @@ from flower.cli.surroundings import opened, run
 from flower.cli.verbs import options_of
 from flower.core import shapes
 from flower.core.escape import escape
-from flower.core.model import Json, Limit
+from flower.core.limits import Limit
+from flower.core.model import Json
 from flower.core.quantities import between, counted
 
 

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from flower.core.limits import Limit
 from flower.core.masks import mask
-from flower.core.model import Deed, Flow, Given, Incident, Json, Limit, LogLine, Order, Page, Registered, Step, Task, Waiting, Workflow
+from flower.core.model import Deed, Flow, Given, Incident, Json, LogLine, Order, Page, Registered, Step, Task, Waiting, Workflow
 from flower.core.pauses import Pause, Paused, Unpaused
 from flower.core.picture import Attempt
 from flower.core.revisions import shown_takes

@@ -9,7 +9,8 @@ from difflib import get_close_matches
 import asyncpg
 
 from flower.core.errors import UnknownLimit
-from flower.core.model import Json, Limit
+from flower.core.limits import Limit
+from flower.core.model import Json
 from flower.database.errors import refused
 from flower.database.pool import Pool
 from flower.database.queries import query

@@ -10,7 +10,8 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from flower.core.errors import UnknownLimit
-from flower.core.model import Json, Limit
+from flower.core.limits import Limit
+from flower.core.model import Json
 from flower.core.pauses import called
 from flower.core.quantities import counted
 from flower.database.store import Store

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from flower.core.model import Limit
+from flower.core.limits import Limit
 from flower.core.pauses import Pause
 from flower.web.keys import STORE
 from flower.web.rendering import EVERYTHING, show
