@@ -11,7 +11,6 @@ DECLARE
     doors  text[];             -- the limits and patterns that nobody else lets somebody in at now
     inside kr_inside;
     takes  integer[];          -- of how many of each queue we look at the tasks
-    plain  integer;            -- the first of them are of no pattern
     ruled  record;
     round  record;
     found_ record;
@@ -20,7 +19,7 @@ BEGIN
     names := ARRAY(SELECT unnest(names) UNION SELECT unnest(k.also) FROM kr_turn k WHERE k.name = ANY (names));
     -- the keys of a pattern are found below; a rate counts for each of its own
     SELECT coalesce(array_agg(n) FILTER (WHERE r.pattern IS NULL OR r.every_seconds IS NOT NULL), '{}') AS names, coalesce(array_agg(n) FILTER (WHERE r.pattern IS NULL), '{}') AS plain,
-            coalesce(array_agg(DISTINCT r.pattern) FILTER (WHERE r.pattern IS NOT NULL), '{}') AS patterns INTO ruled
+            coalesce(array_agg(DISTINCT r.pattern) FILTER (WHERE r.pattern IS NOT NULL), '{}') AS patterns, array_agg(n) FILTER (WHERE r.pattern <> n) AS keys INTO ruled
         FROM unnest(names) n LEFT JOIN LATERAL kr_rule(n) r ON true WHERE NOT kr_counts_flows(n);
     doors := kr_lock_limits(ruled.plain || ruled.patterns);
     IF NOT doors @> ruled.patterns THEN
@@ -33,7 +32,6 @@ BEGIN
     made.rooms := kr_rooms(ruled.names, doors, inside, now_);
     SELECT coalesce(array_agg(l.name), '{}'), array_agg(l.take) INTO made.looked, takes FROM (
         SELECT n AS name, least(coalesce((made.rooms).free[p.at], most), most) AS take FROM unnest(ruled.plain) n CROSS JOIN LATERAL (SELECT array_position((made.rooms).names, n) AS at) p) l WHERE l.take > 0;
-    plain := cardinality(made.looked);
     FOR round IN SELECT l.name, r.* FROM ms_limit l CROSS JOIN LATERAL kr_round(l, inside, now_) r WHERE l.name = ANY (ruled.patterns) AND l.name = ANY (doors) LOOP
         made.groups := made.groups || round.name::text;
         made.frees := made.frees || round.free;
@@ -43,10 +41,17 @@ BEGIN
         made.rooms := kr_joined(round.keys, made.rooms);
     END LOOP;
     found_ := kr_heads(made.looked, takes);
-    IF found_.several IS NOT NULL THEN         -- what else they need is locked and counted, too; and those behind them may pass where they cannot
-        IF made.groups IS NOT NULL THEN
-            found_ := kr_heads(made.looked, ARRAY(SELECT t.take + 5 * (t.n > plain)::integer FROM unnest(takes) WITH ORDINALITY t (take, n)));
+    IF found_.several IS NOT NULL THEN
+        IF made.groups IS NOT NULL THEN        -- those whose turn it is may have to wait for another limit: whoever rang may pass them
+            made.rang := ARRAY(SELECT unnest(ruled.keys) EXCEPT SELECT unnest(made.looked));
+            INSERT INTO kr_recount (kind, name) SELECT 'limit', r FROM unnest((made.rang)[most + 1 :]) r;
+            made.rooms := kr_joined(made.rooms, kr_rooms(ARRAY(SELECT unnest((made.rang)[: most]) EXCEPT SELECT unnest((made.rooms).names)), doors, inside, now_));
+            made.rang := ARRAY(SELECT r FROM unnest((made.rang)[: most]) r WHERE (made.rooms).free[array_position((made.rooms).names, r)] > 0);
+            made.looked := made.looked || made.rang;
+            takes := takes || array_fill(1, ARRAY[cardinality(made.rang)]);
+            found_ := kr_heads(made.looked, takes);
         END IF;
+        -- what else they need is locked and counted, too
         names := ARRAY(SELECT DISTINCT u FROM unnest(found_.several) s CROSS JOIN LATERAL unnest(s::text[]) u WHERE u <> ALL (made.looked));
         doors := doors || kr_lock_limits(ARRAY(SELECT DISTINCT coalesce(r.pattern, n) FROM unnest(names) n CROSS JOIN LATERAL kr_rule(n) r WHERE coalesce(r.pattern, n) <> ALL (doors)));
         made.rooms := kr_joined(made.rooms, kr_rooms(names, doors, kr_inside(), now_));
@@ -70,7 +75,7 @@ BEGIN
 END $$;
 
 -- Whoever was let in and still waits for a slot has no right to its place against a more urgent one: of each of these limits that are full, the least urgent of
--- those goes back, if somebody more urgent waits. Answers whether one did; who waits is then looked at again, as there may be more of them.
+-- those goes back, if somebody more urgent waits who could then come in. Answers whether one did; who waits is then looked at again, as there may be more of them.
 CREATE OR REPLACE FUNCTION kr_sent_back(names text[], doors text[], inside kr_inside) RETURNS boolean LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -87,12 +92,15 @@ BEGIN
             OR (SELECT sum(i.count) FROM unnest(inside.names, inside.counts) i (name, count) WHERE starts_with(i.name, left(r.pattern, -1))) >= wide)),
     victim AS (
         SELECT DISTINCT ON (v.row_) v.row_, (SELECT min(l) FROM unnest(v.limits) l WHERE kr_fits(ARRAY[l], ARRAY[f."like"])) AS limit_name
-        FROM full_ f CROSS JOIN LATERAL (
-                SELECT t.run_order FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = f.name
-                ORDER BY t.run_order, t.rank, t.task_exec_seq, t.task_flow_id LIMIT 1) h
+        FROM full_ f CROSS JOIN LATERAL (          -- fulls: all that one must leave for it to come in
+                SELECT w.run_order, ARRAY(SELECT u FROM unnest(w.limits) u CROSS JOIN LATERAL kr_rule(u) r
+                    WHERE NOT kr_counts_flows(u) AND coalesce(inside.counts[array_position(inside.names, u)], 0) >= least(r.slots, wide)) AS fulls
+                FROM (SELECT 0 UNION ALL SELECT kr_parts(f.name)) p (part) CROSS JOIN LATERAL (
+                    SELECT t.run_order, t.limits FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = f.name AND kr_part(t.limits, t.waits_for) = p.part
+                    ORDER BY t.run_order, t.rank, t.task_exec_seq, t.task_flow_id LIMIT 1) w) h
             CROSS JOIN LATERAL (
                 SELECT t.ctid AS row_, t.limits FROM kr_task_stat t WHERE t.limits IS NOT NULL AND (t.exec_status = 1 OR (t.exec_status = 0 AND t.gate = 'slot'))
-                    AND t.exec_status + 0 = 0 AND t.run_order > h.run_order AND kr_fits(t.limits, ARRAY[f."like"])
+                    AND t.exec_status + 0 = 0 AND t.run_order > h.run_order AND kr_fits(t.limits, ARRAY[f."like"]) AND t.limits @> h.fulls
                 ORDER BY t.run_order DESC LIMIT 1 FOR UPDATE OF t SKIP LOCKED) v
         ORDER BY v.row_)
     UPDATE kr_task_stat t SET gate = 'limit', waits_for = v.limit_name FROM victim v WHERE t.ctid = v.row_;
@@ -103,12 +111,17 @@ BEGIN
     RETURN moved > 0;
 END $$;
 
--- The first in the queues of these limits, locked, as many as they say; several: the limits of those that have more than one, as texts.
+-- The first in each part of the queues of these limits, locked, as many as they say; several: the limits of those that have more than one, as texts.
 CREATE OR REPLACE FUNCTION kr_heads(looked text[], takes integer[], OUT rows_ tid[], OUT places integer[], OUT several text[]) LANGUAGE sql AS $$
     SELECT array_agg(c.row_), array_agg(l.place::integer), array_agg(c.limits::text) FILTER (WHERE cardinality(c.limits) > 1)
     FROM unnest(looked, takes) WITH ORDINALITY l (name, take, place) CROSS JOIN LATERAL (
-        SELECT t.ctid AS row_, t.limits FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = l.name
-        ORDER BY t.run_order, t.rank, t.task_exec_seq, t.task_flow_id LIMIT l.take FOR UPDATE OF t SKIP LOCKED) c
+        SELECT h.* FROM (
+            SELECT t.ctid AS row_, t.limits FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = l.name AND kr_part(t.limits, t.waits_for) = 0
+            ORDER BY t.run_order, t.rank, t.task_exec_seq, t.task_flow_id LIMIT l.take FOR UPDATE OF t SKIP LOCKED) h
+        UNION ALL
+        SELECT h.* FROM kr_parts(l.name) p (part) CROSS JOIN LATERAL (
+            SELECT t.ctid AS row_, t.limits FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = l.name AND kr_part(t.limits, t.waits_for) = p.part
+            ORDER BY t.run_order, t.rank, t.task_exec_seq, t.task_flow_id LIMIT l.take FOR UPDATE OF t SKIP LOCKED) h) c
 $$;
 
 -- These waiting tasks, each near the head of the queue of a limit, in the order in which they may pass. places: in *looked*, of the limit where each waits. Of the keys
@@ -169,14 +182,14 @@ BEGIN
             fulls := fulls || NULL::text;
             CONTINUE;
         END IF;
-        CONTINUE WHEN frees[c.in_group] <= 0;
+        CONTINUE WHEN frees[c.in_group] <= 0 OR rooms.free[array_position(rooms.names, looked[c.place])] <= 0;
         c.limits := ARRAY(SELECT DISTINCT u FROM unnest(c.limits) u WHERE u IS NOT NULL ORDER BY u);
         SELECT min(l) INTO full_ FROM unnest(c.limits) l WHERE rooms.free[array_position(rooms.names, l)] <= 0;
         IF full_ IS NOT NULL THEN
             IF c.in_group IS NULL THEN
                 rows_out := rows_out || c.row_;
                 fulls := fulls || full_;
-            ELSIF full_ <> looked[c.place] THEN
+            ELSE
                 blocked := blocked || looked[c.place];
                 blockers := blockers || full_;
             END IF;
@@ -226,13 +239,14 @@ BEGIN
     IF made.groups IS NOT NULL THEN
         full_groups := ARRAY(SELECT g.name FROM unnest(made.groups, made.frees) g (name, free)
             WHERE g.free <= (SELECT count(*) FROM unnest(made.heads) h WHERE starts_with(h, left(g.name, -1))));
-        PERFORM kr_note_round(g.name, g.first, g.is_over, ARRAY(SELECT h FROM unnest(made.heads) h WHERE starts_with(h, left(g.name, -1))), made.looked)
+        PERFORM kr_note_round(g.name, g.first, g.is_over, ARRAY(SELECT h FROM unnest(made.heads) h WHERE rooms.patterns[array_position(rooms.names, h)] = g.name),
+                ARRAY(SELECT l.name FROM unnest(made.looked) WITH ORDINALITY l (name, n) WHERE rooms.patterns[array_position(rooms.names, l.name)] = g.name AND l.name <> ALL (coalesce(made.rang, '{}')) ORDER BY l.n))
             FROM unnest(made.groups, made.firsts, made.rounds) g (name, first, is_over) WHERE g.first IS NOT NULL;
     END IF;
     IF made.blocked IS NOT NULL THEN
         INSERT INTO kr_turn AS k (name, also)
-            SELECT b.blocker, array_agg(DISTINCT g) FROM unnest(made.blocked, made.blockers) b (name, blocker) JOIN unnest(made.groups) g ON starts_with(b.name, left(g, -1)) GROUP BY 1
-            ON CONFLICT (name) DO UPDATE SET also = ARRAY(SELECT unnest(k.also) UNION SELECT unnest(excluded.also)) WHERE NOT coalesce(k.also, '{}') @> excluded.also;
+            SELECT b.blocker, (array_agg(DISTINCT b.name))[: 50] FROM unnest(made.blocked, made.blockers) b (name, blocker) GROUP BY 1
+            ON CONFLICT (name) DO UPDATE SET also = (excluded.also || ARRAY(SELECT unnest(k.also) EXCEPT SELECT unnest(excluded.also)))[: 50] WHERE NOT coalesce(k.also, '{}') @> excluded.also;
     END IF;
     INSERT INTO kr_recount (kind, name)
         SELECT 'limit', n.name FROM (
@@ -255,10 +269,11 @@ CREATE OR REPLACE FUNCTION kr_note_starts(rooms kr_rooms, entered text[]) RETURN
         ON CONFLICT (name) DO UPDATE SET free_at = excluded.free_at, look_at = excluded.look_at
 $$;
 
--- Whose turn it was among the keys of a pattern, and where the next stand. heads: the keys that had one, as often as they had; first: of those who waited.
+-- Whose turn it was among the keys of a pattern, and where the next stand. heads: the keys that had one, as often as they had; first: of those who waited; looked: the
+-- keys whose turn it might have been. Where all had to wait for other limits, it is the turn of the keys behind them.
 CREATE OR REPLACE FUNCTION kr_note_round(pattern text, first double precision, is_over boolean, heads text[], looked text[]) RETURNS void LANGUAGE sql AS $$
     INSERT INTO kr_turn AS k (name, last_key, round_order, so_far, turn_order, turns)
-        SELECT pattern, (SELECT l.name FROM unnest(looked) WITH ORDINALITY l (name, place) WHERE l.name = ANY (heads) ORDER BY l.place DESC LIMIT 1), first, NULL, first, cardinality(heads)
+        SELECT pattern, (SELECT l.name FROM unnest(looked) WITH ORDINALITY l (name, place) WHERE l.name = ANY (heads) OR heads = '{}' ORDER BY l.place DESC LIMIT 1), first, NULL, first, cardinality(heads)
         ON CONFLICT (name) DO UPDATE SET last_key = coalesce(excluded.last_key, k.last_key),
             round_order = CASE WHEN is_over THEN least(k.so_far, first) ELSE k.round_order END, so_far = CASE WHEN NOT is_over THEN least(k.so_far, first) END,
             turn_order = least(first, k.round_order, k.so_far),

@@ -87,7 +87,7 @@ BEGIN
         WITH next_ AS MATERIALIZED (
             SELECT DISTINCT r.name, r.room, h.task_flow_id FROM unnest(locked, rooms) r (name, room) CROSS JOIN LATERAL (
                 SELECT t.task_flow_id FROM kr_task_stat t
-                WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = r.name
+                WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = r.name AND kr_part(t.limits, t.waits_for) = 0
                 ORDER BY t.run_order, t.rank, t.task_exec_seq, t.task_flow_id LIMIT CASE WHEN r.room IS NULL THEN most ELSE least(greatest(r.room, 0), most) END FOR UPDATE OF t SKIP LOCKED) h),
         let_in AS (
             INSERT INTO kr_flow_inside (task_flow_id, name) SELECT n.task_flow_id, n.name FROM next_ n WHERE n.room IS NOT NULL ON CONFLICT DO NOTHING)

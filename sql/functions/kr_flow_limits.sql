@@ -60,7 +60,7 @@ DECLARE
 BEGIN
     RETURN coalesce(
         (SELECT i.task_flow_id FROM kr_flow_inside i WHERE i.name = door AND kr_goes_on(i.task_flow_id) LIMIT 1),
-        (SELECT t.task_flow_id FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = door
+        (SELECT t.task_flow_id FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = door AND kr_part(t.limits, t.waits_for) = 0
             ORDER BY t.run_order, t.rank, t.task_exec_seq, t.task_flow_id LIMIT 1),
         (SELECT n.task_flow_id FROM (SELECT f.task_flow_id FROM kr_flow_stat f WHERE f.task_id = workflow AND f.unique_key = kr_unfinished_with_key.unique_key
             ORDER BY f.registered_ts DESC LIMIT 10) n WHERE kr_goes_on(n.task_flow_id) LIMIT 1));

@@ -41,6 +41,25 @@ CREATE OR REPLACE FUNCTION kr_queue_of(limits text[]) RETURNS text LANGUAGE sql 
     ORDER BY CASE WHEN cardinality(limits) > 1 THEN NOT EXISTS (SELECT FROM ms_limit m WHERE m.prefix IS NOT NULL AND starts_with(l, m.prefix)) END, l LIMIT 1
 $$;
 
+-- In which part of the queue of its limit a waiting task stands: as the index kr_task_queue has it.
+CREATE OR REPLACE FUNCTION kr_part(limits text[], waits_for text) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN cardinality(limits) > 1 THEN kr_limit_set(limits, waits_for) ELSE 0 END
+$$;
+
+-- The parts of the queue of a limit in which somebody waits who has several limits, by skipping through the index. Of very many the first ones, and some from
+-- anywhere among the rest: none is overlooked for ever.
+CREATE OR REPLACE FUNCTION kr_parts(limit_name text) RETURNS SETOF integer LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE p AS (
+        (SELECT kr_part(t.limits, t.waits_for) AS part, 1 AS n FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = limit_name
+            AND kr_part(t.limits, t.waits_for) > 0 ORDER BY kr_part(t.limits, t.waits_for) LIMIT 1)
+        UNION ALL
+        SELECT m.part, p.n + 1 FROM p CROSS JOIN LATERAL (
+            SELECT kr_part(t.limits, t.waits_for) AS part FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = limit_name
+                AND kr_part(t.limits, t.waits_for) > CASE WHEN p.n = 20 THEN greatest(p.part, (random() * 2147483647)::integer) ELSE p.part END
+            ORDER BY kr_part(t.limits, t.waits_for) LIMIT 1) m WHERE p.n < 40)
+    SELECT p.part FROM p
+$$;
+
 -- How many of one limit may stand inside, whatever its slots: as many as all workers can run at once, and half as many again, so that none of them has to
 -- wait while another holds the lock of the limit.
 CREATE OR REPLACE FUNCTION kr_width() RETURNS integer LANGUAGE sql STABLE AS $$

@@ -125,7 +125,7 @@ BEGIN
             UNION ALL (SELECT t.task_flow_id FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IN ('pause', 'program')
                 ORDER BY t.gate DESC, t.waits_for DESC, t.run_order DESC, t.rank DESC, t.task_exec_seq DESC, t.task_flow_id DESC LIMIT most + 1)
             UNION ALL (SELECT t.task_flow_id FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit'
-                ORDER BY t.waits_for COLLATE "C" DESC, t.run_order DESC, t.rank DESC, t.task_exec_seq DESC, t.task_flow_id DESC LIMIT most + 1)
+                ORDER BY t.waits_for COLLATE "C" DESC, kr_part(t.limits, t.waits_for) DESC, t.run_order DESC, t.rank DESC, t.task_exec_seq DESC, t.task_flow_id DESC LIMIT most + 1)
             UNION ALL (SELECT t.task_flow_id FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'signal'
                 ORDER BY t.waits_for DESC, t.waits_since DESC, t.task_flow_id DESC, t.task_exec_seq DESC LIMIT most + 1)
             UNION ALL (SELECT t.task_flow_id FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'time' ORDER BY t.run_after DESC LIMIT most + 1)

@@ -38,11 +38,12 @@ BEGIN
     -- went and came back would have every task of its programs written twice.
     RETURN QUERY
         SELECT h.task_flow_id::text, h.task_exec_seq, false, NULL
-        FROM (SELECT DISTINCT k.kind, k.name FROM unnest(taken) k WHERE k.kind IN ('program', 'unpause') AND CASE k.kind
-                WHEN 'unpause' THEN NOT EXISTS (SELECT FROM ms_pause p WHERE p.door = k.name)
+        FROM (SELECT DISTINCT k.kind, k.name, k.kind = 'unpause' AND EXISTS (SELECT FROM ms_pause p WHERE p.door = k.name) AS of_flow FROM unnest(taken) k WHERE k.kind IN ('program', 'unpause') AND CASE k.kind
+                WHEN 'unpause' THEN NOT EXISTS (SELECT FROM ms_pause p WHERE p.door = k.name AND p.kind <> 'flow')        -- of a flow that is called like a workflow
                 ELSE EXISTS (SELECT FROM kr_worker w WHERE k.name = ANY (w.programs)) END) d CROSS JOIN LATERAL (
             SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t
             WHERE t.exec_status = 0 AND t.gate IN ('pause', 'program') AND t.gate = CASE d.kind WHEN 'unpause' THEN 'pause' ELSE 'program' END AND t.waits_for = d.name
+                AND (NOT d.of_flow OR t.task_flow_id <> d.name)
             ORDER BY t.run_order LIMIT most FOR UPDATE SKIP LOCKED) h;
     GET DIAGNOSTICS found_ = ROW_COUNT;
     IF found_ >= most THEN

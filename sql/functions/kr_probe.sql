@@ -1,6 +1,7 @@
 -- The standing question of an idle worker: is there anything to do, and is the bell heard? Sends *nonce* to the channel flower_probe and
 -- answers whether a cycle would find work, how many seconds until the next time gate opens, pause ends or wait for a signal is over (NULL: none), and how many running rows
--- this worker has by the table. scheduled: how many seconds until a schedule is to be looked at (NULL: none is). Heals what a lost race left: a task at the door of a pause or program that is open, or of a limit.
+-- this worker has by the table. scheduled: how many seconds until a schedule is to be looked at (NULL: none is). Heals what a lost race left: a task at the door of a pause or program that is open, or of a limit;
+-- and one that came to a slot while the door of a pause or of its program closed, if it is near the head.
 CREATE OR REPLACE FUNCTION kr_probe(worker uuid, nonce text, OUT work boolean, OUT seconds double precision, OUT running integer, OUT scheduled double precision)
 LANGUAGE plpgsql SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 DECLARE
@@ -18,10 +19,27 @@ BEGIN
                 AND (t.gate, t.waits_for) > (d.gate, d.waits_for) ORDER BY t.gate, t.waits_for LIMIT 1) n)
     INSERT INTO kr_recount (kind, name)
         SELECT CASE d.gate WHEN 'pause' THEN 'unpause' ELSE d.gate END, d.waits_for FROM door d
-        WHERE CASE d.gate WHEN 'pause' THEN NOT EXISTS (SELECT FROM ms_pause p WHERE p.door = d.waits_for) ELSE EXISTS (SELECT FROM kr_worker w WHERE d.waits_for = ANY (w.programs)) END
+        WHERE CASE d.gate WHEN 'pause' THEN NOT EXISTS (SELECT FROM ms_pause p WHERE p.door = d.waits_for AND (p.kind <> 'flow' OR NOT EXISTS (      -- or it is of a flow that is called like a workflow
+                SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IN ('pause', 'program') AND t.gate = 'pause' AND t.waits_for = d.waits_for AND t.task_flow_id <> d.waits_for)))
+            ELSE EXISTS (SELECT FROM kr_worker w WHERE d.waits_for = ANY (w.programs)) END
         UNION ALL SELECT CASE WHEN kr_counts_flows(d) THEN 'flow limit' ELSE 'limit' END, d FROM kr_open_doors() d;
+    WITH RECURSIVE named AS (       -- the programs that something at a slot has
+        (SELECT t.program FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes < 2 ORDER BY t.program LIMIT 1)
+        UNION ALL
+        SELECT m.* FROM named n CROSS JOIN LATERAL (
+            SELECT t.program FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes < 2 AND t.program > n.program ORDER BY t.program LIMIT 1) m),
+    head AS (
+        SELECT h.* FROM named n CROSS JOIN LATERAL (
+            SELECT t.task_flow_id, t.task_exec_seq, t.task_id, t.program, t.limits FROM kr_task_stat t
+            WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes < 2 AND t.program = n.program ORDER BY t.run_order, t.rank, t.task_exec_seq, t.task_flow_id LIMIT 100) h
+        WHERE EXISTS (SELECT FROM ms_pause) OR NOT EXISTS (SELECT FROM kr_worker w WHERE n.program = ANY (w.programs))
+        UNION ALL
+        (SELECT t.task_flow_id, t.task_exec_seq, t.task_id, t.program, t.limits FROM kr_task_stat t
+         WHERE t.exec_status = 0 AND t.gate = 'slot' AND t.crashes >= 2 ORDER BY t.run_order, t.task_exec_seq, t.task_flow_id LIMIT 100))
     INSERT INTO kr_recount (kind, task_flow_id, task_exec_seq)
-        SELECT 'task', t.task_flow_id, t.task_exec_seq FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" IS NULL LIMIT 100;
+        SELECT 'task', h.task_flow_id, h.task_exec_seq FROM head h
+            WHERE NOT EXISTS (SELECT FROM kr_worker w WHERE h.program = ANY (w.programs)) OR EXISTS (SELECT FROM kr_pauses(h.task_flow_id, h.task_id, h.program, h.limits))
+        UNION ALL (SELECT 'task', t.task_flow_id, t.task_exec_seq FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" IS NULL LIMIT 100);
     work := EXISTS (SELECT FROM kr_recount)
         OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IS NULL)
         OR EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'time' AND t.run_after <= now_)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -21,14 +22,20 @@ from tests.engine.living import NO_PROBE_SECONDS, define, ended, insert, living,
 
 
 class Crowd:
-    """Counts who is inside at once."""
+    """Counts who is inside at once. Nobody leaves before *full* were, or a time after which they never will be."""
 
-    def __init__(self) -> None:
+    def __init__(self, full: int) -> None:
         self.inside = self.most = 0
+        self._full = full
+        self._filled = asyncio.Event()
 
     async def visit(self) -> None:
         self.inside += 1
         self.most = max(self.most, self.inside)
+        if self.most >= self._full:
+            self._filled.set()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._filled.wait(), 5)
         await asyncio.sleep(0.002)
         self.inside -= 1
 
@@ -118,7 +125,7 @@ async def test_a_failing_task_is_suspended_with_its_error_its_dependents_wait_an
 
 @pytest.mark.parametrize("slots", [1, 7, 20, 41])
 async def test_no_more_run_at_once_than_there_are_slots_and_not_fewer(database_url: str, connection: Connection, slots: int) -> None:
-    crowd = Crowd()
+    crowd = Crowd(slots)
 
     async def visit() -> None:
         await crowd.visit()

@@ -269,12 +269,47 @@ async def test_who_keeps_a_turn_is_let_in_when_somebody_leaves_the_other_limit_w
     assert [claim.flow_id for claim in (await engine.turn(slots=1)).claimed] == ["acme"]
 
 
-async def test_who_needs_no_scarce_limit_passes_those_of_its_key_that_do(engine: Engine, connection: Connection) -> None:
+@pytest.mark.parametrize("count", [4, 1_000])
+async def test_who_needs_no_scarce_limit_passes_those_of_its_key_that_do(engine: Engine, connection: Connection, count: int) -> None:
     await connection.execute("INSERT INTO ms_limit (name, slots) VALUES ('stripe', 0), ('tenant:*', 2)")
-    await write_many(connection, "stripe", 4, ["stripe", "tenant:acme"])
+    await write_many(connection, "stripe", count, ["stripe", "tenant:acme"])
     await write(connection, "free", 1, limits=["tenant:acme"])
+    await write(connection, "paypal", 1, limits=["tenant:acme", "paypal"])
+
+    assert [claim.flow_id for claim in await engine.claim()] == ["free", "paypal"]
+
+
+async def test_those_that_may_run_are_found_among_very_many_sets_of_limits_that_may_not(engine: Engine, connection: Connection) -> None:
+    await connection.execute("INSERT INTO ms_limit (name, slots) VALUES ('wallet:*', 0), ('tenant:*', 2)")
+    for wallet in range(200):
+        await write(connection, f"shut{wallet}", 1, limits=["tenant:acme", f"wallet:{wallet}"])
+    await connection.execute("INSERT INTO ms_limit (name, slots) VALUES ('wallet:open', 1)")
+    await write(connection, "free", 1, limits=["tenant:acme", "wallet:open"])
+
+    for _ in range(50):
+        if claims := await engine.claim():
+            break
+        await engine.store.workers.probe(engine.worker_id, "")
+    assert [claim.flow_id for claim in claims] == ["free"]
+
+
+async def test_a_unique_key_makes_no_other_queue(engine: Engine, connection: Connection) -> None:
+    await connection.execute("INSERT INTO ms_limit (name, slots) VALUES ('tenant:*', 1)")
+    for number in range(100):
+        await write(connection, f"flow{number}", 1, limits=["tenant:acme", f"unique:by_hand/{number}"])
+    await engine.look()
+
+    assert await order(engine, 100) == [f"flow{number}" for number in range(100)]
+
+
+async def test_a_key_that_may_run_is_found_behind_very_many_that_may_not(engine: Engine, connection: Connection) -> None:
+    await connection.execute("INSERT INTO ms_limit (name, slots) VALUES ('stripe', 0), ('tenant:*', 2)")
+    for key in range(300):
+        await write(connection, f"stripe{key}", 1, limits=["stripe", f"tenant:{key}"])
+    await write(connection, "free", 1, limits=["tenant:zero"])
 
     assert [claim.flow_id for claim in await engine.claim()] == ["free"]
+    assert (await engine.turn(look=True)).sleep_seconds is None
 
 
 async def test_a_turn_is_a_turn_also_before_older_tasks_without_that_limit(pool: Pool, connection: Connection) -> None:

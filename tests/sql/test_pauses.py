@@ -234,11 +234,62 @@ async def test_a_probe_sees_no_work_in_what_is_paused_and_opens_a_door_that_was_
         assert "slot" in (await gates(connection, "f")).values(), held
     await pause(connection, *EVERYTHING)
     await engine.look()
-    await connection.execute("SET session_replication_role = replica; UPDATE kr_task_stat SET gate = 'slot' WHERE exec_status = 0")
     assert (await engine.store.workers.probe(engine.worker_id, "")).work is False
 
 
 # Until
+
+
+async def test_a_pause_of_a_flow_holds_no_workflow_of_that_name_that_was_paused_before(engine: Engine, connection: Connection) -> None:
+    await mine(connection, 1)
+    await write(connection, "mine", 1)
+    await pause(connection, "workflow", "mine")
+    await engine.look()
+
+    await connection.execute("UPDATE ms_pause SET kind = 'flow'")
+
+    assert [claim.flow_id for claim in await engine.claim()] == ["f"]
+    assert await gates(connection, "mine") == {1: "pause mine"}
+
+
+COMES_TO_ITS_SLOT = "UPDATE kr_task_stat SET gate = 'slot', run_after = NULL, claim_id = gen_random_uuid() WHERE task_flow_id = 'f'"
+
+
+@pytest.mark.parametrize(("held", "door"), [*HOLDS.values(), (EVERYTHING, "all:*")], ids=[*HOLDS, "everything"])
+async def test_a_probe_takes_back_who_came_to_a_slot_while_the_pause_was_written(
+    engine: Engine, connection: Connection, other: Connection, held: tuple[str, str], door: str
+) -> None:
+    await mine(connection, 1, run_after=datetime.now(UTC) + timedelta(hours=1))
+    await engine.look()
+    async with other.transaction():
+        await other.execute(COMES_TO_ITS_SLOT)
+        await pause(connection, *held)
+        await engine.look()
+    assert await engine.claim() == []
+    assert await gates(connection, "f") == {1: "slot"}
+
+    await engine.store.workers.probe(engine.worker_id, "")
+    await engine.look()
+
+    assert await gates(connection, "f") == {1: f"pause {door}"}
+
+
+async def test_a_probe_takes_back_who_came_to_a_slot_while_the_last_worker_with_its_program_left(
+    pool: Pool, engine: Engine, connection: Connection, other: Connection
+) -> None:
+    await mine(connection, 1, run_after=datetime.now(UTC) + timedelta(hours=1))
+    await engine.look()
+    left = await Engine(pool).enroll("Ok")
+    async with other.transaction():
+        await other.execute(COMES_TO_ITS_SLOT)
+        await engine.leave()
+        await left.look()
+    assert await gates(connection, "f") == {1: "slot"}
+
+    await left.store.workers.probe(left.worker_id, "")
+    await left.look()
+
+    assert await gates(connection, "f") == {1: "program Mine"}
 
 
 async def test_a_pause_that_ends_by_itself_says_when_and_lets_all_go_then(engine: Engine, connection: Connection) -> None:

@@ -60,7 +60,7 @@ class Storm:
         connection = await connect(self.url, role="test")
         hands = Hands(random, FLOWS, most=30)
         while monotonic() < self.until:
-            with suppress(asyncpg.DeadlockDetectedError):  # people may stop each other
+            with suppress(asyncpg.DeadlockDetectedError, asyncpg.UniqueViolationError):  # people may stop each other
                 async with connection.transaction():
                     for _ in range(random.randint(1, 4)):
                         await hands.write(connection)
@@ -91,12 +91,11 @@ async def test_a_storm_of_workers_and_people_leaves_every_gate_true_and_nothing_
         engine = await Engine(pool).enroll("Ok", "Rare")
         await engine.store.workers.sweep()
         await engine.look()
-        # The one race that a look can lose: whoever comes to the gate of a pause while that is taken away. Each probe heals it.
+        # The one race that a look can lose: whoever comes to a slot, or to the gate of a pause, while that pause is written or taken away. Each probe heals it.
         await engine.store.workers.probe(engine.worker_id, "")
         await engine.look()
 
-        wrong = faults(await picture(connection), frozenset("abc"))
-        assert not wrong
+        assert not faults(await picture(connection), frozenset("abc"), late=True)
         early = await connection.fetch("""
             SELECT c.task_flow_id, c.task_exec_seq FROM kr_task_stat c JOIN kr_task_edge e USING (task_flow_id, task_exec_seq)
                 JOIN kr_task_stat p ON p.task_flow_id = e.task_flow_id AND p.task_exec_seq = e.parent_seq

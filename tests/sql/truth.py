@@ -102,10 +102,14 @@ async def picture(connection: Connection) -> Picture:
     return Picture(tasks, parents, paused, programs, slots, signals, inside)
 
 
-def faults(now: Picture, excused: frozenset[str] = frozenset()) -> list[str]:
-    """Everything that is wrong after the engine has come to rest. *excused*: limits that a hand has made too small for who is inside."""
+def faults(now: Picture, excused: frozenset[str] = frozenset(), *, late: bool = False) -> list[str]:
+    """Everything that is wrong after the engine has come to rest.
+
+    *excused*: limits that a hand has made too small for who is inside. *late*: somebody may have come to a limit while a pause was written; he goes on to
+    that when his turn comes.
+    """
     waiting = [key for key, task in now.tasks.items() if task["exec_status"] == 0]
-    found = [fault for key in waiting if (fault := now.wrong_gate(key))]
+    found = [fault for key in waiting if (fault := now.wrong_gate(key)) and not (late and now.tasks[key]["gate"] == "limit" and now.pauses(key))]
     found += [f"{count} are inside {limit}, it has {now.room(limit)} slots" for limit, count in now.inside.items()
               if count > now.room(limit) and not is_excused(limit, excused)]  # fmt: skip
     found += [

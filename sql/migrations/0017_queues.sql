@@ -1,0 +1,30 @@
+-- The queue of a limit has a part for each set of limits: where one set has to wait for another of its limits, those behind it are found without passing it.
+
+-- Which part of the queue of a limit a task stands in that has several: 0 for all that have none but this one. Limits on flows do not count, and have one part only.
+-- Nothing but what PostgreSQL has is called: the index is made where nothing else is there yet.
+CREATE FUNCTION kr_limit_set(limits text[], waits_for text) RETURNS integer LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    own text[] := '{}';
+    one text;
+BEGIN
+    IF starts_with(waits_for, 'unique:') OR starts_with(waits_for, 'workflow:') THEN
+        RETURN 0;
+    END IF;
+    FOREACH one IN ARRAY limits LOOP
+        IF NOT starts_with(one, 'unique:') AND NOT starts_with(one, 'workflow:') AND one <> ALL (own) THEN
+            own := own || one;
+        END IF;
+    END LOOP;
+    RETURN CASE WHEN cardinality(own) > 1 THEN hash_array(own) & 2147483647 | 1 ELSE 0 END;
+END $$;
+
+-- squawk-ignore require-concurrent-index-deletion
+DROP INDEX kr_task_queue;
+-- squawk-ignore require-concurrent-index-creation
+CREATE INDEX kr_task_queue ON kr_task_stat (
+    waits_for COLLATE "C", (CASE WHEN cardinality(limits) > 1 THEN kr_limit_set(limits, waits_for) ELSE 0 END), run_order, rank, task_exec_seq, task_flow_id)
+    WHERE exec_status = 0 AND gate = 'limit';
+
+-- rang: keys of patterns that were looked at though it was not their turn, because those whose turn it was may have to wait for another limit.
+-- And of a limit: also: keys of patterns (until now the patterns) where some wait for their turn and need this limit, too, which was full; fifty at most.
+ALTER TYPE kr_admission ADD ATTRIBUTE rang text[];
