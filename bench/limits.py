@@ -41,16 +41,19 @@ async def _never_full(connection: Connection, count: int) -> Figure:
     pairs = []
     for number in range(_TIMES):
         without = (await drained(connection, await order(connection, count))).per_second
-        pairs.append((await _through(connection, f"limited {number}", count, keys=1), without))
+        pairs.append((await _through(connection, f"limited {number}", count), without))
     return _ratio("through one limit that never fills ÷ without", "limited", pairs, f"{count} tasks")
 
 
 async def _keys(connection: Connection, count: int, *, is_quick: bool) -> Figure:
     keys = 1_000 if is_quick else _KEYS
-    await connection.execute("INSERT INTO ms_limit (name, slots) VALUES ('key:*', 1)")
+    await connection.execute("INSERT INTO ms_limit (name, slots) VALUES ('key:*', 0)")
     await drained(connection, await order(connection, WARM_UP))
     without = (await drained(connection, await order(connection, count))).per_second
-    rate = await _through(connection, "keyed", keys * _PER_KEY, keys=keys, most=count)
+    await connection.execute(statement("limited"), keys * _PER_KEY, keys, "keyed")
+    await _settle(connection)
+    await connection.execute("UPDATE ms_limit SET slots = 1")
+    rate = await _rate(connection, "keyed", count)
     return _ratio(
         "through a limit of 1 per key ÷ without", "keyed", [(rate, without)], f"{keys:,} keys of {_PER_KEY} tasks, the first {count} of them"
     )
@@ -61,8 +64,7 @@ async def _behind(connection: Connection, count: int, waiting: int) -> Figure:
     await drained(connection, await order(connection, WARM_UP))
     without = [(await drained(connection, await order(connection, count))).per_second for _ in range(_TIMES)]
     await connection.execute(statement("limited"), waiting, 1, "behind")
-    await connection.execute("VACUUM ANALYZE")
-    await connection.execute("CHECKPOINT")
+    await _settle(connection)
     beside = [(await drained(connection, await order(connection, count))).per_second for _ in range(_TIMES)]
     return _ratio(
         f"beside {waiting:,} tasks behind a full limit ÷ without", "behind a limit", list(zip(beside, without, strict=True)), f"{count} tasks"
@@ -71,7 +73,7 @@ async def _behind(connection: Connection, count: int, waiting: int) -> Figure:
 
 async def _releases(connection: Connection, times: int) -> Figure:
     await connection.execute("UPDATE ms_limit SET slots = 1")
-    await _through(connection, "released", times, keys=1)
+    await _through(connection, "released", times)
     taken = await connection.fetchval(statement("releases"), "released")
     return Figure("a limit of 1: from the end of one task to the start of the next, p50", median(taken), "ms", "release", note=f"{times} no-op tasks")
 
@@ -100,11 +102,21 @@ async def _tenants(connection: Connection, many: int) -> Figure:
     )
 
 
-async def _through(connection: Connection, workflow: str, count: int, *, keys: int, most: int | None = None) -> float:
-    """Have *count* tasks run that wait for a limit, and return how many of the first *most* of them ran in a second."""
-    await connection.execute(statement("limited"), count, keys, workflow)
+async def _settle(connection: Connection) -> None:
+    """Be done with what PostgreSQL does after very many rows came."""
+    await connection.execute("VACUUM ANALYZE")
+    await connection.execute("CHECKPOINT")
+
+
+async def _through(connection: Connection, workflow: str, count: int) -> float:
+    """Have *count* tasks run that wait for one limit, and return how many ran in a second."""
+    await connection.execute(statement("limited"), count, 1, workflow)
     await connection.execute("SELECT pg_notify('flower', '')")
-    most = most or count
+    return await _rate(connection, workflow, count)
+
+
+async def _rate(connection: Connection, workflow: str, most: int) -> float:
+    """Wait for *most* tasks of *workflow*, and return how many ran in a second."""
     done = "SELECT count(*) FROM (SELECT FROM kr_task_stat WHERE task_id = $1 AND exec_status = 3 LIMIT $2) t"
     while await connection.fetchval(done, workflow, most) < most:
         await asyncio.sleep(_LOOK_AGAIN_SECONDS * 5)

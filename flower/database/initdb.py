@@ -14,7 +14,6 @@ from flower.database.owners import write_private
 _SETTINGS = {
     "max_connections": "50",
     "shared_buffers": "128MB",
-    "wal_compression": "on",
     "max_wal_size": "512MB",
     "timezone": "UTC",
     "log_timezone": "UTC",

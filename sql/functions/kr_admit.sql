@@ -1,8 +1,10 @@
--- Whom the gate limit lets through: all of a task's limits or none. Who is inside is counted from rows, under a lock per limit that nobody waits for.
--- A limit lets in the most urgent first; among the keys of a pattern slots go round (decision 0019). None lets in much more than the workers have slots for:
+-- Whom the gate limit lets through: all of a task's limits or none. Who is inside is counted from rows, under a lock per limit (kr_lock_limits).
+-- A limit lets in the most urgent first; among the keys of a pattern slots go round (decision 0019). None lets in more than the workers have slots for:
 -- whoever waits for a slot would be counted at each turn. A task that finds another of its limits full moves there.
 -- Those that are let through are locked and not written: most are claimed at once, and kr_settle_admitted writes the rest.
-CREATE OR REPLACE FUNCTION kr_admit(names text[]) RETURNS kr_admission LANGUAGE plpgsql AS $$
+-- since: where the first of those stands that have come to a limit since the last look, NULL: who knows. Nobody is looked for before that and before all that are inside:
+-- there are but the dead entries of those that are through.
+CREATE OR REPLACE FUNCTION kr_admit(names text[], since double precision) RETURNS kr_admission LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
     most   CONSTANT integer := 100;
@@ -11,6 +13,7 @@ DECLARE
     doors  text[];             -- the limits and patterns that nobody else lets somebody in at now
     inside kr_inside;
     takes  integer[];          -- of how many of each queue we look at the tasks
+    froms  double precision[]; -- and from where on
     ruled  record;
     round  record;
     found_ record;
@@ -40,7 +43,9 @@ BEGIN
         takes := takes || ARRAY(SELECT CASE WHEN cardinality((round.keys).names) >= round.free THEN 1 ELSE least(f, round.free, most) END FROM unnest((round.keys).free) f);
         made.rooms := kr_joined(round.keys, made.rooms);
     END LOOP;
-    found_ := kr_heads(made.looked, takes);
+    froms := ARRAY(SELECT CASE WHEN l = ANY (ruled.plain) AND since IS NOT NULL AND f IS NOT NULL THEN least(since, f) END
+        FROM unnest(made.looked) WITH ORDINALITY k (l, n) CROSS JOIN LATERAL (SELECT inside.firsts[array_position(inside.names, l)] AS f) i ORDER BY n);
+    found_ := kr_heads(made.looked, takes, froms);
     IF found_.several IS NOT NULL THEN
         IF made.groups IS NOT NULL THEN        -- those whose turn it is may have to wait for another limit: whoever rang may pass them
             made.rang := ARRAY(SELECT unnest(ruled.keys) EXCEPT SELECT unnest(made.looked));
@@ -49,7 +54,8 @@ BEGIN
             made.rang := ARRAY(SELECT r FROM unnest((made.rang)[: most]) r WHERE (made.rooms).free[array_position((made.rooms).names, r)] > 0);
             made.looked := made.looked || made.rang;
             takes := takes || array_fill(1, ARRAY[cardinality(made.rang)]);
-            found_ := kr_heads(made.looked, takes);
+            froms := froms || array_fill(NULL::double precision, ARRAY[cardinality(made.rang)]);
+            found_ := kr_heads(made.looked, takes, froms);
         END IF;
         -- what else they need is locked and counted, too
         names := ARRAY(SELECT DISTINCT u FROM unnest(found_.several) s CROSS JOIN LATERAL unnest(s::text[]) u WHERE u <> ALL (made.looked));
@@ -111,16 +117,18 @@ BEGIN
     RETURN moved > 0;
 END $$;
 
--- The first in each part of the queues of these limits, locked, as many as they say; several: the limits of those that have more than one, as texts.
-CREATE OR REPLACE FUNCTION kr_heads(looked text[], takes integer[], OUT rows_ tid[], OUT places integer[], OUT several text[]) LANGUAGE sql AS $$
+-- The first in each part of the queues of these limits, locked, as many as they say, from where they say (NULL: the beginning); several: the limits of those that have more than one, as texts.
+CREATE OR REPLACE FUNCTION kr_heads(looked text[], takes integer[], froms double precision[], OUT rows_ tid[], OUT places integer[], OUT several text[]) LANGUAGE sql AS $$
     SELECT array_agg(c.row_), array_agg(l.place::integer), array_agg(c.limits::text) FILTER (WHERE cardinality(c.limits) > 1)
-    FROM unnest(looked, takes) WITH ORDINALITY l (name, take, place) CROSS JOIN LATERAL (
+    FROM unnest(looked, takes, froms) WITH ORDINALITY l (name, take, since, place) CROSS JOIN LATERAL (
         SELECT h.* FROM (
             SELECT t.ctid AS row_, t.limits FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = l.name AND kr_part(t.limits, t.waits_for) = 0
+                AND t.run_order >= coalesce(l.since, '-Infinity')
             ORDER BY t.run_order, t.rank, t.task_exec_seq, t.task_flow_id LIMIT l.take FOR UPDATE OF t SKIP LOCKED) h
         UNION ALL
         SELECT h.* FROM kr_parts(l.name) p (part) CROSS JOIN LATERAL (
             SELECT t.ctid AS row_, t.limits FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = l.name AND kr_part(t.limits, t.waits_for) = p.part
+                AND t.run_order >= coalesce(l.since, '-Infinity')
             ORDER BY t.run_order, t.rank, t.task_exec_seq, t.task_flow_id LIMIT l.take FOR UPDATE OF t SKIP LOCKED) h) c
 $$;
 

@@ -34,7 +34,7 @@ DECLARE
 BEGIN
     FOR i IN 1 .. cardinality(names) LOOP
         BEGIN
-            ready := ready + coalesce((kr_settle_admitted(kr_admit(names[i:i]))).ready, 0);
+            ready := ready + coalesce((kr_settle_admitted(kr_admit(names[i:i], NULL))).ready, 0);
         EXCEPTION WHEN OTHERS THEN
             INSERT INTO kr_recount (kind, name) VALUES ('limit', names[i]);
             FOR head IN SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND kr_fits(ARRAY[t.waits_for::text], names[i:i])

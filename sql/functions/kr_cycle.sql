@@ -1,5 +1,5 @@
 -- The engine's one round trip: record the outcomes gathered so far, release who waited for them, look at what others changed, admit
--- through limits, claim for the free slots. Waits for no lock that somebody else's session may hold.
+-- through limits, claim for the free slots. Waits for no lock that somebody else's session may hold, but 10 ms for that of a limit.
 -- look_round: also look at hand-made changes, timers and doors. careful: the last call failed, on a value, or on a user's trigger or constraint. So
 -- each row is written in a subtransaction of its own: an outcome that cannot be stored is recorded with a constant text, and what cannot be
 -- written at all stays for the next call, alone. at_…: where the last claim ended, NULL from the start.
@@ -26,6 +26,7 @@ DECLARE
     sseqs   numeric[];
     look_signals boolean := look_round;
     names   text[] := '{}';
+    since   double precision := 'Infinity';      -- where the first of those stands that came to a limit
     rung    text[] := '{}';      -- limits on flows where somebody may come in
     checked text[] := '{}';      -- those that are to be looked at closely
     fflows  text[] := '{}';      -- what came to the gate limit
@@ -110,6 +111,7 @@ BEGIN
                 busy := busy || o.flow;
                 IF o.gate = 'limit' THEN
                     names := names || ARRAY(SELECT unnest(o.limits));
+                    since := least(since, o.run_order);
                     fflows := fflows || o.flow;
                     fseqs := fseqs || o.seq;
                 ELSIF o.gate = 'signal' THEN
@@ -131,6 +133,7 @@ BEGIN
             FOR o IN SELECT * FROM kr_admit_flows(rung, checked, quiet, fflows, fseqs, careful) LOOP
                 IF o.gate = 'limit' THEN
                     names := names || ARRAY(SELECT unnest(o.limits));
+                    since := least(since, o.run_order);
                 ELSIF o.gate = 'signal' THEN
                     sflows := sflows || o.flow;
                     sseqs := sseqs || o.seq;
@@ -155,7 +158,7 @@ BEGIN
             ready := ready + kr_admit_each(names);
             at_order := NULL; at_rank := NULL; at_seq := NULL; at_flow := NULL;
         ELSE
-            let_in := kr_admit(names);
+            let_in := kr_admit(names, CASE WHEN NOT look_round AND at_order IS NOT NULL THEN since END);
         END IF;
     END IF;
     -- 5 claim; the rest of those whom their limits let through comes to a slot

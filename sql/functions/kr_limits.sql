@@ -60,10 +60,9 @@ CREATE OR REPLACE FUNCTION kr_parts(limit_name text) RETURNS SETOF integer LANGU
     SELECT p.part FROM p
 $$;
 
--- How many of one limit may stand inside, whatever its slots: as many as all workers can run at once, and half as many again, so that none of them has to
--- wait while another holds the lock of the limit.
+-- How many of one limit may stand inside, whatever its slots: as many as all workers can run at once.
 CREATE OR REPLACE FUNCTION kr_width() RETURNS integer LANGUAGE sql STABLE AS $$
-    SELECT greatest(least(floor(sum(w.slots::bigint) * 1.5), 1000000), 1)::integer FROM kr_worker w
+    SELECT greatest(least(sum(w.slots::bigint), 1000000), 1)::integer FROM kr_worker w
 $$;
 
 -- How many may start together by a rate, a tenth of a second's worth; and how many may start now, if *waiting* were let in already and have not begun.
@@ -81,18 +80,41 @@ CREATE OR REPLACE FUNCTION kr_tokens(limit_name text, every_seconds double preci
     SELECT greatest(kr_burst(every_seconds) - greatest(waiting, ceil(kr_free_in((SELECT t.free_at FROM kr_turn t WHERE t.name = limit_name), every_seconds, now_) / every_seconds)), 0)::integer
 $$;
 
--- How many tasks stand inside each limit. Without bitmaps: only a plain look at an index takes note of the dead entries that it meets.
+-- How many tasks stand inside each limit, and where the first of them stood. Without bitmaps: only a plain look at an index takes note of the dead entries that it meets.
 CREATE OR REPLACE FUNCTION kr_inside() RETURNS kr_inside LANGUAGE sql STABLE SET enable_bitmapscan = off SET enable_seqscan = off SET jit = off AS $$
-    SELECT ROW(coalesce(array_agg(i.name), '{}'), coalesce(array_agg(i.count), '{}'), coalesce(array_agg(i.waiting), '{}'))::kr_inside FROM (
-        SELECT n.name, count(*)::integer AS count, (count(*) FILTER (WHERE t.exec_status = 0))::integer AS waiting
+    SELECT ROW(coalesce(array_agg(i.name), '{}'), coalesce(array_agg(i.count), '{}'), coalesce(array_agg(i.waiting), '{}'), coalesce(array_agg(i.first), '{}'))::kr_inside FROM (
+        SELECT n.name, count(*)::integer AS count, (count(*) FILTER (WHERE t.exec_status = 0))::integer AS waiting, min(t.run_order) AS first
         FROM kr_task_stat t CROSS JOIN LATERAL unnest(CASE WHEN cardinality(t.limits) = 1 THEN t.limits ELSE ARRAY(SELECT DISTINCT unnest(t.limits)) END) n (name)
         WHERE t.limits IS NOT NULL AND (t.exec_status = 1 OR (t.exec_status = 0 AND t.gate = 'slot')) AND n.name IS NOT NULL GROUP BY 1) i
 $$;
 
--- Lock limits and patterns, in no order, as nobody waits: those that another session has are answered without.
-CREATE OR REPLACE FUNCTION kr_lock_limits(doors text[]) RETURNS text[] LANGUAGE sql AS $$
-    SELECT ARRAY(SELECT d FROM unnest(doors) d WHERE pg_try_advisory_xact_lock(hashtextextended(current_schema || ' limit ' || d, 0)))
+-- Lock limits and patterns: those that another session has are answered without. For one of them we wait, as long as a turn of the cycle takes: to look again
+-- later would cost more.
+CREATE OR REPLACE FUNCTION kr_lock_limits(doors text[]) RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+    locked text[] := ARRAY(SELECT d FROM unnest(doors) d WHERE pg_try_advisory_xact_lock(kr_limit_key(d)));
+    other  text;
+BEGIN
+    IF cardinality(locked) < cardinality(doors) AND cardinality(doors) = 1 THEN
+        SELECT d INTO other FROM unnest(doors) d WHERE d <> ALL (locked) LIMIT 1;
+        IF kr_waited_for(other) THEN
+            locked := locked || other;
+        END IF;
+    END IF;
+    RETURN locked;
+END $$;
+
+CREATE OR REPLACE FUNCTION kr_limit_key(door text) RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT hashtextextended(current_schema || ' limit ' || door, 0)
 $$;
+
+CREATE OR REPLACE FUNCTION kr_waited_for(door text) RETURNS boolean LANGUAGE plpgsql SET lock_timeout = '10ms' AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(kr_limit_key(door));
+    RETURN true;
+EXCEPTION WHEN lock_not_available THEN
+    RETURN false;
+END $$;
 
 -- How it stands with limits, those of them that have a rule. doors: what is locked.
 CREATE OR REPLACE FUNCTION kr_rooms(limit_names text[], doors text[], inside kr_inside, now_ timestamptz) RETURNS kr_rooms LANGUAGE sql STABLE AS $$
@@ -129,6 +151,9 @@ DECLARE
     last_ text COLLATE "C" := coalesce((SELECT t.last_key FROM kr_turn t WHERE t.name = rule.name), '');
 BEGIN
     free := greatest(wide - coalesce((SELECT sum(i.count) FROM unnest(inside.names, inside.counts) i (name, count) WHERE starts_with(i.name, rule.prefix)), 0), 0);
+    IF rule.slots = 0 AND NOT EXISTS (SELECT FROM ms_limit m WHERE starts_with(m.name, rule.prefix) AND m.prefix IS NULL AND m.slots IS DISTINCT FROM 0) THEN
+        free := 0;         -- of very many keys none need be looked at
+    END IF;
     most := CASE WHEN free > 0 THEN greatest(free, 50) ELSE 0 END;      -- among more than may come in, the more urgent can come before their turn
     WITH RECURSIVE later AS (          -- each name once, by skipping through the index
         (SELECT t.waits_for COLLATE "C" AS name FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit'
@@ -136,14 +161,14 @@ BEGIN
         UNION ALL
         SELECT n.* FROM later k CROSS JOIN LATERAL (
             SELECT t.waits_for COLLATE "C" FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit'
-                AND t.waits_for COLLATE "C" > kr_last_like(k.name, nested) ORDER BY t.waits_for COLLATE "C" LIMIT 1) n WHERE starts_with(k.name, rule.prefix)),
+                AND t.waits_for COLLATE "C" > CASE WHEN nested = '{}' THEN k.name ELSE kr_last_like(k.name, nested) END ORDER BY t.waits_for COLLATE "C" LIMIT 1) n WHERE starts_with(k.name, rule.prefix)),
     sooner AS (
         (SELECT t.waits_for COLLATE "C" AS name FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit'
             AND t.waits_for COLLATE "C" >= rule.prefix ORDER BY t.waits_for COLLATE "C" LIMIT 1)
         UNION ALL
         SELECT n.* FROM sooner k CROSS JOIN LATERAL (
             SELECT t.waits_for COLLATE "C" FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit'
-                AND t.waits_for COLLATE "C" > kr_last_like(k.name, nested) ORDER BY t.waits_for COLLATE "C" LIMIT 1) n WHERE k.name < last_)
+                AND t.waits_for COLLATE "C" > CASE WHEN nested = '{}' THEN k.name ELSE kr_last_like(k.name, nested) END ORDER BY t.waits_for COLLATE "C" LIMIT 1) n WHERE k.name < last_)
     SELECT ROW(array_agg(r.name::text), array_agg(rule.name), array_agg(r.count), array_agg(r.free), array_agg(r.every_seconds), array_agg(true))::kr_rooms AS rooms,
             coalesce(bool_or(r.is_again), false) OR count(*) < most AS is_over INTO found_ FROM (
         SELECT k.name, k.is_again, s.count, s.every_seconds, f.free
@@ -156,7 +181,7 @@ BEGIN
             CROSS JOIN LATERAL (SELECT least(s.slots, wide) - s.count AS room) r
             CROSS JOIN LATERAL (SELECT CASE WHEN s.every_seconds IS NULL OR r.room <= 0 THEN r.room
                 ELSE least(r.room, kr_tokens(k.name, s.every_seconds, coalesce(inside.waiting[a.at], 0), now_)) END AS free) f
-        WHERE f.free > 0 AND NOT kr_begins(k.name, nested) LIMIT most) r;
+        WHERE f.free > 0 AND (nested = '{}' OR NOT kr_begins(k.name, nested)) LIMIT most) r;
     keys := found_.rooms;
     is_over := found_.is_over;
 END $$;

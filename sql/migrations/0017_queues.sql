@@ -28,3 +28,18 @@ CREATE INDEX kr_task_queue ON kr_task_stat (
 -- rang: keys of patterns that were looked at though it was not their turn, because those whose turn it was may have to wait for another limit.
 -- And of a limit: also: keys of patterns (until now the patterns) where some wait for their turn and need this limit, too, which was full; fifty at most.
 ALTER TYPE kr_admission ADD ATTRIBUTE rang text[];
+
+-- Who is inside a limit, in no order: read as a whole at each turn. In that of the flows, what has ended would fill page after page until a vacuum; like
+-- this all comes and goes in the same few, and whoever needs room in one clears it.
+-- squawk-ignore require-concurrent-index-deletion
+DROP INDEX kr_task_inside;
+-- squawk-ignore require-concurrent-index-creation
+CREATE INDEX kr_task_inside ON kr_task_stat ((hashtext(task_flow_id) # hash_numeric(task_exec_seq)))
+    WHERE limits IS NOT NULL AND (exec_status = 1 OR (exec_status = 0 AND gate = 'slot'));
+
+-- firsts: where the first of those stands that are inside.
+ALTER TYPE kr_inside ADD ATTRIBUTE firsts double precision[];
+
+-- They take something else, and are made anew in this same transaction.
+-- squawk-ignore ban-drop-function
+DROP FUNCTION IF EXISTS kr_admit, kr_heads, kr_lock_limits;
