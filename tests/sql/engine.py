@@ -88,6 +88,7 @@ class Engine:
         """Return something that changes whenever a look changes anything."""
         (picture,) = await self._pool.fetch("""
             SELECT (SELECT sum(hashtext(concat_ws('/', kind, task_flow_id, task_exec_seq, name))) FROM kr_recount),
+                (SELECT sum(hashtext(concat_ws('/', id, stage))) FROM kr_signal),
                 (SELECT sum(hashtext(concat_ws('/', task_flow_id, task_exec_seq, gate, waits_seq, waits_for))) FROM kr_task_stat WHERE exec_status = 0)
         """)
         return tuple(picture)
