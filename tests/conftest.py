@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -16,7 +15,7 @@ import pytest
 
 from flower.database import embedded
 from flower.database.pool import Connection, Pool, connect
-from flower.testing.databases import Databases, databases_on
+from flower.testing.databases import Databases, databases_on, folder_for_a_server
 
 TEST_DATABASE_URL = "FLOWER_TEST_DATABASE_URL"
 
@@ -33,10 +32,8 @@ def _no_settings_from_outside() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def short_folder() -> Iterator[Path]:
     """A folder that every user may enter: pytest's own is closed to the user that PostgreSQL runs as under root."""
-    folder = Path(tempfile.mkdtemp(prefix="flower-test-"))
-    folder.chmod(0o711)
-    yield folder
-    shutil.rmtree(folder)
+    with folder_for_a_server("flower-test-") as folder:
+        yield folder
 
 
 @pytest.fixture

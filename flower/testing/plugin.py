@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
-from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -75,24 +72,15 @@ class _Session:
 @asynccontextmanager
 async def _databases(url: str | None) -> AsyncIterator[Databases]:
     from flower.database import embedded
-    from flower.testing.databases import databases_on
+    from flower.testing.databases import databases_on, folder_for_a_server
 
     if url:
         async with databases_on(url, is_ours=False) as databases:
             yield databases
         return
-    folder = _passable_folder()
-    try:
+    with folder_for_a_server("flower-test-") as folder:
         async with embedded.running(folder / embedded.NAME) as server, databases_on(server.url, is_ours=True) as databases:
             yield databases
-    finally:
-        shutil.rmtree(folder)
-
-
-def _passable_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="flower-test-"))
-    folder.chmod(0o711)  # as root, the server is another user
-    return folder
 
 
 @pytest.fixture(scope="session")
