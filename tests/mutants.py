@@ -146,8 +146,6 @@ def _copy() -> Iterator[Path]:
         Path(name).chmod(0o711)
         ignored = shutil.ignore_patterns("__pycache__", ".*", "results", "build")
         shutil.copytree(ROOT, home, ignore=ignored)
-        # Found beside the other subpackages, before the one of the checkout that is installed.
-        (home / "flower" / "sql").symlink_to(home / "sql")
         yield home
 
 

@@ -83,8 +83,6 @@ def _scripts(folder: Traversable) -> list[Traversable]:
 
 @cache
 def _folder() -> Traversable:
-    try:
-        return files("flower.sql")
-    except ModuleNotFoundError:
-        # A checkout that is used without being installed: the folder lies beside the package.
-        return Path(flower.__file__).resolve().parent.parent / "sql"
+    checkout = Path(flower.__file__).resolve().parent.parent
+    # In a checkout the folder lies beside the package. It is asked first: another checkout may be installed.
+    return checkout / "sql" if (checkout / "pyproject.toml").is_file() and (checkout / "sql").is_dir() else files("flower.sql")

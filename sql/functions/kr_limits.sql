@@ -88,18 +88,14 @@ CREATE OR REPLACE FUNCTION kr_inside() RETURNS kr_inside LANGUAGE sql STABLE SET
         WHERE t.limits IS NOT NULL AND (t.exec_status = 1 OR (t.exec_status = 0 AND t.gate = 'slot')) AND n.name IS NOT NULL GROUP BY 1) i
 $$;
 
--- Lock limits and patterns: those that another session has are answered without. For one of them we wait, as long as a turn of the cycle takes: to look again
--- later would cost more.
+-- Lock limits and patterns: those that another session has are answered without. If only one is wanted we wait for it, as long as a turn of the cycle takes: to look
+-- again later would cost more.
 CREATE OR REPLACE FUNCTION kr_lock_limits(doors text[]) RETURNS text[] LANGUAGE plpgsql AS $$
 DECLARE
     locked text[] := ARRAY(SELECT d FROM unnest(doors) d WHERE pg_try_advisory_xact_lock(kr_limit_key(d)));
-    other  text;
 BEGIN
-    IF cardinality(locked) < cardinality(doors) AND cardinality(doors) = 1 THEN
-        SELECT d INTO other FROM unnest(doors) d WHERE d <> ALL (locked) LIMIT 1;
-        IF kr_waited_for(other) THEN
-            locked := locked || other;
-        END IF;
+    IF locked = '{}' AND cardinality(doors) = 1 AND kr_waited_for(doors[1]) THEN
+        RETURN doors;
     END IF;
     RETURN locked;
 END $$;

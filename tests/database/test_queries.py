@@ -68,3 +68,17 @@ def test_the_files_are_read_from_an_installed_package_far_from_the_checkout(tmp_
     said = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True, env={"PYTHONPATH": str(tmp_path)})
 
     assert said.stdout.split() == [*query_names(), str(len(migrations())), functions().hash]
+
+
+def test_a_checkout_reads_its_own_files_whatever_is_installed(tmp_path: Path) -> None:
+    checkout = Path(flower.__file__).parent.parent
+    ignored = shutil.ignore_patterns("__pycache__")
+    for folder in ("flower", "sql"):
+        shutil.copytree(checkout / folder, tmp_path / folder, ignore=ignored)
+    shutil.copy(checkout / "pyproject.toml", tmp_path)
+    (tmp_path / "sql" / "queries" / "ours.sql").write_text("SELECT 1")
+    script = "from flower.database.queries import *; print(query('ours'))"
+
+    said = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True, env={"PYTHONPATH": str(tmp_path)})
+
+    assert said.stdout == "SELECT 1\n"

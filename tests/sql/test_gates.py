@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from time import monotonic
 from uuid import UUID
 
 import asyncpg
 import pytest
 
+from flower.core.model import Outcome
+from flower.core.status import Status
 from flower.database.pool import Connection, Pool
 from tests.sql.engine import Engine, edge, gates, put, row, seqs, statuses, write
 
@@ -328,6 +331,36 @@ async def test_a_session_that_holds_the_row_of_a_limit_holds_up_nobody(engine: E
         assert seqs(await engine.claim()) == [1]
 
     assert seqs(await engine.claim()) == [2]
+
+
+async def test_a_worker_that_lets_somebody_into_a_limit_is_not_waited_for_long(engine: Engine, connection: Connection, other: Connection) -> None:
+    await connection.execute("INSERT INTO ms_limit VALUES ('a', 1)")
+    await write(connection, "f", 1, limits=["a"])
+    async with other.transaction():
+        await other.fetch("SELECT kr_lock_limits('{a}')")
+        began = monotonic()
+
+        assert (await engine.turn(slots=1, look=True)).claimed == ()
+
+        assert monotonic() - began < 0.5
+    assert seqs(await engine.claim()) == [1]
+
+
+async def test_whoever_comes_to_a_limit_by_what_has_just_ended_is_seen_before_all_that_wait_there_though_nobody_looks_from_the_start(
+    engine: Engine, connection: Connection
+) -> None:
+    await connection.execute("INSERT INTO ms_limit VALUES ('a', 2)")
+    await write_many(connection, 4, limits=["a"])
+    await write(connection, "urgent", 1)
+    await write(connection, "urgent", 2, 1, limits=["a"], task_priority=-20)
+    await engine.look()
+    first, second, parent = (await engine.turn(slots=3)).claimed
+    assert (first.flow_id, second.flow_id, parent.flow_id) == ("f", "f", "urgent")
+    assert engine.position is not None
+
+    ended = [Outcome(claim, Status.FINISH, value="null") for claim in (first, parent)]
+
+    assert [claim.flow_id for claim in (await engine.turn(ended, slots=1)).claimed] == ["urgent"]
 
 
 async def test_a_worker_that_lets_tasks_into_a_limit_holds_up_only_that_limit(
