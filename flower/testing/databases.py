@@ -1,4 +1,4 @@
-"""Makes databases for tests: empty ones, and copies of one that is migrated. Knows nothing of pytest."""
+"""Makes databases for tests, empty ones and copies of one that is migrated, and the folder for a server that has them. Knows nothing of pytest."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Databases:
 def folder_for_a_server(prefix: str) -> Iterator[Path]:
     """Make a folder for a server whose data nobody keeps, which every user may enter, and remove it afterwards.
 
-    In memory if there is room: a database is a thousand files, of which a disk may take as many milliseconds to copy as memory microseconds.
+    In memory if there is room: a database is a thousand files, which a slow disk takes a quarter of a second to copy.
     """
     has_room = os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM_BYTES
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=_MEMORY if has_room else None))

@@ -2,8 +2,8 @@
 -- A limit lets in the most urgent first; among the keys of a pattern slots go round (decision 0019). None lets in more than the workers have slots for:
 -- whoever waits for a slot would be counted at each turn. A task that finds another of its limits full moves there.
 -- Those that are let through are locked and not written: most are claimed at once, and kr_settle_admitted writes the rest.
--- since: where the first of those stands that have come to a limit since the last look, NULL: who knows. Nobody is looked for before that and before all that are inside:
--- there are but the dead entries of those that are through.
+-- since: where the first of those stands that came to a limit in this turn (Infinity: nobody did); NULL: look from the beginning. Else nobody is looked for before that and
+-- before all that are inside: nearly all there are dead entries of whoever is through, and the next look finds who else stands there.
 CREATE OR REPLACE FUNCTION kr_admit(names text[], since double precision) RETURNS kr_admission LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
@@ -13,7 +13,8 @@ DECLARE
     doors  text[];             -- the limits and patterns that nobody else lets somebody in at now
     inside kr_inside;
     takes  integer[];          -- of how many of each queue we look at the tasks
-    froms  double precision[]; -- and from where on
+    starts double precision[]; -- and from where on; NULL: the beginning
+    rang   text[];             -- keys of patterns
     ruled  record;
     round  record;
     found_ record;
@@ -35,6 +36,10 @@ BEGIN
     made.rooms := kr_rooms(ruled.names, doors, inside, now_);
     SELECT coalesce(array_agg(l.name), '{}'), array_agg(l.take) INTO made.looked, takes FROM (
         SELECT n AS name, least(coalesce((made.rooms).free[p.at], most), most) AS take FROM unnest(ruled.plain) n CROSS JOIN LATERAL (SELECT array_position((made.rooms).names, n) AS at) p) l WHERE l.take > 0;
+    IF since IS NOT NULL THEN          -- of the keys that follow it is NULL
+        starts := ARRAY(SELECT CASE WHEN f.first IS NOT NULL THEN least(since, f.first) END FROM unnest(made.looked) WITH ORDINALITY l (name, n)
+            CROSS JOIN LATERAL (SELECT inside.firsts[array_position(inside.names, l.name)] AS first) f ORDER BY l.n);
+    END IF;
     FOR round IN SELECT l.name, r.* FROM ms_limit l CROSS JOIN LATERAL kr_round(l, inside, now_) r WHERE l.name = ANY (ruled.patterns) AND l.name = ANY (doors) LOOP
         made.groups := made.groups || round.name::text;
         made.frees := made.frees || round.free;
@@ -43,19 +48,18 @@ BEGIN
         takes := takes || ARRAY(SELECT CASE WHEN cardinality((round.keys).names) >= round.free THEN 1 ELSE least(f, round.free, most) END FROM unnest((round.keys).free) f);
         made.rooms := kr_joined(round.keys, made.rooms);
     END LOOP;
-    froms := ARRAY(SELECT CASE WHEN l = ANY (ruled.plain) AND since IS NOT NULL AND f IS NOT NULL THEN least(since, f) END
-        FROM unnest(made.looked) WITH ORDINALITY k (l, n) CROSS JOIN LATERAL (SELECT inside.firsts[array_position(inside.names, l)] AS f) i ORDER BY n);
-    found_ := kr_heads(made.looked, takes, froms);
+    found_ := kr_heads(made.looked, takes, starts);
     IF found_.several IS NOT NULL THEN
         IF made.groups IS NOT NULL THEN        -- those whose turn it is may have to wait for another limit: whoever rang may pass them
-            made.rang := ARRAY(SELECT unnest(ruled.keys) EXCEPT SELECT unnest(made.looked));
-            INSERT INTO kr_recount (kind, name) SELECT 'limit', r FROM unnest((made.rang)[most + 1 :]) r;
-            made.rooms := kr_joined(made.rooms, kr_rooms(ARRAY(SELECT unnest((made.rang)[: most]) EXCEPT SELECT unnest((made.rooms).names)), doors, inside, now_));
-            made.rang := ARRAY(SELECT r FROM unnest((made.rang)[: most]) r WHERE (made.rooms).free[array_position((made.rooms).names, r)] > 0);
-            made.looked := made.looked || made.rang;
-            takes := takes || array_fill(1, ARRAY[cardinality(made.rang)]);
-            froms := froms || array_fill(NULL::double precision, ARRAY[cardinality(made.rang)]);
-            found_ := kr_heads(made.looked, takes, froms);
+            rang := ARRAY(SELECT unnest(ruled.keys) EXCEPT SELECT unnest(made.looked));
+            INSERT INTO kr_recount (kind, name) SELECT 'limit', r FROM unnest(rang[most + 1 :]) r;
+            made.rooms := kr_joined(made.rooms, kr_rooms(ARRAY(SELECT unnest(rang[: most]) EXCEPT SELECT unnest((made.rooms).names)), doors, inside, now_));
+            made.rang := ARRAY(SELECT r FROM unnest(rang[: most]) r WHERE (made.rooms).free[array_position((made.rooms).names, r)] > 0);
+            IF made.rang <> '{}' THEN
+                made.looked := made.looked || made.rang;
+                takes := takes || array_fill(1, ARRAY[cardinality(made.rang)]);
+                found_ := kr_heads(made.looked, takes, starts);
+            END IF;
         END IF;
         -- what else they need is locked and counted, too
         names := ARRAY(SELECT DISTINCT u FROM unnest(found_.several) s CROSS JOIN LATERAL unnest(s::text[]) u WHERE u <> ALL (made.looked));
@@ -80,8 +84,8 @@ BEGIN
     RETURN made;
 END $$;
 
--- Whoever was let in and still waits for a slot has no right to its place against a more urgent one: of each of these limits that are full, the least urgent of
--- those goes back, if somebody more urgent waits who could then come in. Answers whether one did; who waits is then looked at again, as there may be more of them.
+-- Whoever was let in and still waits for a slot has no right to its place against a more urgent one: for the first in each part of the queue of a full limit that is more
+-- urgent, the least urgent of those goes back whose leaving would let it in. Answers whether one did; who waits is then looked at again, as there may be more of them.
 CREATE OR REPLACE FUNCTION kr_sent_back(names text[], doors text[], inside kr_inside) RETURNS boolean LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -101,7 +105,7 @@ BEGIN
         FROM full_ f CROSS JOIN LATERAL (          -- fulls: all that one must leave for it to come in
                 SELECT w.run_order, ARRAY(SELECT u FROM unnest(w.limits) u CROSS JOIN LATERAL kr_rule(u) r
                     WHERE NOT kr_counts_flows(u) AND coalesce(inside.counts[array_position(inside.names, u)], 0) >= least(r.slots, wide)) AS fulls
-                FROM (SELECT 0 UNION ALL SELECT kr_parts(f.name)) p (part) CROSS JOIN LATERAL (
+                FROM kr_parts(f.name) p (part) CROSS JOIN LATERAL (
                     SELECT t.run_order, t.limits FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = f.name AND kr_part(t.limits, t.waits_for) = p.part
                     ORDER BY t.run_order, t.rank, t.task_exec_seq, t.task_flow_id LIMIT 1) w) h
             CROSS JOIN LATERAL (
@@ -118,18 +122,12 @@ BEGIN
 END $$;
 
 -- The first in each part of the queues of these limits, locked, as many as they say, from where they say (NULL: the beginning); several: the limits of those that have more than one, as texts.
-CREATE OR REPLACE FUNCTION kr_heads(looked text[], takes integer[], froms double precision[], OUT rows_ tid[], OUT places integer[], OUT several text[]) LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION kr_heads(looked text[], takes integer[], starts double precision[], OUT rows_ tid[], OUT places integer[], OUT several text[]) LANGUAGE sql AS $$
     SELECT array_agg(c.row_), array_agg(l.place::integer), array_agg(c.limits::text) FILTER (WHERE cardinality(c.limits) > 1)
-    FROM unnest(looked, takes, froms) WITH ORDINALITY l (name, take, since, place) CROSS JOIN LATERAL (
-        SELECT h.* FROM (
-            SELECT t.ctid AS row_, t.limits FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = l.name AND kr_part(t.limits, t.waits_for) = 0
-                AND t.run_order >= coalesce(l.since, '-Infinity')
-            ORDER BY t.run_order, t.rank, t.task_exec_seq, t.task_flow_id LIMIT l.take FOR UPDATE OF t SKIP LOCKED) h
-        UNION ALL
-        SELECT h.* FROM kr_parts(l.name) p (part) CROSS JOIN LATERAL (
-            SELECT t.ctid AS row_, t.limits FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = l.name AND kr_part(t.limits, t.waits_for) = p.part
-                AND t.run_order >= coalesce(l.since, '-Infinity')
-            ORDER BY t.run_order, t.rank, t.task_exec_seq, t.task_flow_id LIMIT l.take FOR UPDATE OF t SKIP LOCKED) h) c
+    FROM unnest(looked, takes, starts) WITH ORDINALITY l (name, take, start, place) CROSS JOIN LATERAL kr_parts(l.name) p (part) CROSS JOIN LATERAL (
+        SELECT t.ctid AS row_, t.limits FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = l.name AND kr_part(t.limits, t.waits_for) = p.part
+            AND t.run_order >= coalesce(l.start, '-Infinity')
+        ORDER BY t.run_order, t.rank, t.task_exec_seq, t.task_flow_id LIMIT l.take FOR UPDATE OF t SKIP LOCKED) c
 $$;
 
 -- These waiting tasks, each near the head of the queue of a limit, in the order in which they may pass. places: in *looked*, of the limit where each waits. Of the keys
@@ -160,7 +158,7 @@ BEGIN
 END $$;
 
 -- Which of these waiting tasks may pass the gate limit, and which have to wait elsewhere: fulls, one of their limits that has no room, NULL if it is another gate.
--- several: some have more limits than that where they wait. Whom the pattern has no room for is in neither list, nor is who waits there for its turn and needs another
+-- several: some have more limits than that where they wait. Whom the pattern, or the limit where it waits, has no room for is in neither list, nor is who waits there for its turn and needs another
 -- limit that is full: blocked, blockers. Those of a pattern stand one behind the other, each with its urgency, as if registered when the first of those who waited in
 -- the last round was: else a newcomer would stand behind all that has waited longer without its limit. firsts: of each pattern, that time.
 CREATE OR REPLACE FUNCTION kr_judged(rows_ tid[], places integer[], several boolean, looked text[], rooms kr_rooms, groups text[], frees integer[],
@@ -228,11 +226,12 @@ CREATE OR REPLACE FUNCTION kr_step_of_turns() RETURNS double precision LANGUAGE 
 $$;
 
 -- Write what became of those whom their limits let through: who was not claimed stands at the gate slot. Answers how many do, and the first of them.
--- And note what is left to note: of rates, when the next may start; of patterns, whose turn it was; and, in kr_recount, what has room and somebody waiting
+-- And note what is left to note: of rates, when the next may start; of patterns, whose turn it was; of full limits, which keys they blocked; and, in kr_recount, what has room and somebody waiting
 -- still: a limit that another session held, rows that somebody has locked, more than we take at once.
 CREATE OR REPLACE FUNCTION kr_settle_admitted(made kr_admission, OUT ready integer, OUT run_order double precision, OUT rank integer, OUT seq numeric, OUT flow text) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
+    most  CONSTANT integer := 50;
     rooms kr_rooms := made.rooms;
     full_groups text[];
 BEGIN
@@ -245,16 +244,14 @@ BEGIN
         PERFORM kr_note_starts(rooms, made.entered);
     END IF;
     IF made.groups IS NOT NULL THEN
-        full_groups := ARRAY(SELECT g.name FROM unnest(made.groups, made.frees) g (name, free)
-            WHERE g.free <= (SELECT count(*) FROM unnest(made.heads) h WHERE starts_with(h, left(g.name, -1))));
-        PERFORM kr_note_round(g.name, g.first, g.is_over, ARRAY(SELECT h FROM unnest(made.heads) h WHERE rooms.patterns[array_position(rooms.names, h)] = g.name),
-                ARRAY(SELECT l.name FROM unnest(made.looked) WITH ORDINALITY l (name, n) WHERE rooms.patterns[array_position(rooms.names, l.name)] = g.name AND l.name <> ALL (coalesce(made.rang, '{}')) ORDER BY l.n))
+        full_groups := ARRAY(SELECT g.name FROM unnest(made.groups, made.frees) g (name, free) WHERE g.free <= cardinality(kr_keys_of(g.name, made.heads, rooms)));
+        PERFORM kr_note_round(g.name, g.first, g.is_over, kr_keys_of(g.name, made.heads, rooms), kr_keys_of(g.name, made.looked, rooms), coalesce(made.rang, '{}'))
             FROM unnest(made.groups, made.firsts, made.rounds) g (name, first, is_over) WHERE g.first IS NOT NULL;
     END IF;
     IF made.blocked IS NOT NULL THEN
         INSERT INTO kr_turn AS k (name, also)
-            SELECT b.blocker, (array_agg(DISTINCT b.name))[: 50] FROM unnest(made.blocked, made.blockers) b (name, blocker) GROUP BY 1
-            ON CONFLICT (name) DO UPDATE SET also = (excluded.also || ARRAY(SELECT unnest(k.also) EXCEPT SELECT unnest(excluded.also)))[: 50] WHERE NOT coalesce(k.also, '{}') @> excluded.also;
+            SELECT b.blocker, (array_agg(DISTINCT b.name))[: most] FROM unnest(made.blocked, made.blockers) b (name, blocker) GROUP BY 1
+            ON CONFLICT (name) DO UPDATE SET also = (excluded.also || ARRAY(SELECT unnest(k.also) EXCEPT SELECT unnest(excluded.also)))[: most] WHERE NOT coalesce(k.also, '{}') @> excluded.also;
     END IF;
     INSERT INTO kr_recount (kind, name)
         SELECT 'limit', n.name FROM (
@@ -277,11 +274,16 @@ CREATE OR REPLACE FUNCTION kr_note_starts(rooms kr_rooms, entered text[]) RETURN
         ON CONFLICT (name) DO UPDATE SET free_at = excluded.free_at, look_at = excluded.look_at
 $$;
 
--- Whose turn it was among the keys of a pattern, and where the next stand. heads: the keys that had one, as often as they had; first: of those who waited; looked: the
--- keys whose turn it might have been. Where all had to wait for other limits, it is the turn of the keys behind them.
-CREATE OR REPLACE FUNCTION kr_note_round(pattern text, first double precision, is_over boolean, heads text[], looked text[]) RETURNS void LANGUAGE sql AS $$
+-- Those of these limits that are keys of a pattern, in their order.
+CREATE OR REPLACE FUNCTION kr_keys_of(pattern text, names text[], rooms kr_rooms) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
+    SELECT ARRAY(SELECT n FROM unnest(names) WITH ORDINALITY u (n, place) WHERE rooms.patterns[array_position(rooms.names, n)] = pattern ORDER BY place)
+$$;
+
+-- Whose turn it was among the keys of a pattern, and where the next stand. heads: the keys that had one, as often as they had; first: of those who waited; looked: at
+-- which keys, and those of them that rang out of turn. Where all had to wait for other limits, it is the turn of the keys behind them.
+CREATE OR REPLACE FUNCTION kr_note_round(pattern text, first double precision, is_over boolean, heads text[], looked text[], rang text[]) RETURNS void LANGUAGE sql AS $$
     INSERT INTO kr_turn AS k (name, last_key, round_order, so_far, turn_order, turns)
-        SELECT pattern, (SELECT l.name FROM unnest(looked) WITH ORDINALITY l (name, place) WHERE l.name = ANY (heads) OR heads = '{}' ORDER BY l.place DESC LIMIT 1), first, NULL, first, cardinality(heads)
+        SELECT pattern, (SELECT l.name FROM unnest(looked) WITH ORDINALITY l (name, place) WHERE (l.name = ANY (heads) OR heads = '{}') AND l.name <> ALL (rang) ORDER BY l.place DESC LIMIT 1), first, NULL, first, cardinality(heads)
         ON CONFLICT (name) DO UPDATE SET last_key = coalesce(excluded.last_key, k.last_key),
             round_order = CASE WHEN is_over THEN least(k.so_far, first) ELSE k.round_order END, so_far = CASE WHEN NOT is_over THEN least(k.so_far, first) END,
             turn_order = least(first, k.round_order, k.so_far),

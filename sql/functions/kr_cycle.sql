@@ -1,5 +1,5 @@
 -- The engine's one round trip: record the outcomes gathered so far, release who waited for them, look at what others changed, admit
--- through limits, claim for the free slots. Waits for no lock that somebody else's session may hold, but 10 ms for that of a limit.
+-- through limits, claim for the free slots. Waits for no lock that somebody else's session may hold, but for those of limits: 10 ms at most for each.
 -- look_round: also look at hand-made changes, timers and doors. careful: the last call failed, on a value, or on a user's trigger or constraint. So
 -- each row is written in a subtransaction of its own: an outcome that cannot be stored is recorded with a constant text, and what cannot be
 -- written at all stays for the next call, alone. at_…: where the last claim ended, NULL from the start.
@@ -158,6 +158,7 @@ BEGIN
             ready := ready + kr_admit_each(names);
             at_order := NULL; at_rank := NULL; at_seq := NULL; at_flow := NULL;
         ELSE
+            -- a claim from the start, too, looks at all
             let_in := kr_admit(names, CASE WHEN NOT look_round AND at_order IS NOT NULL THEN since END);
         END IF;
     END IF;

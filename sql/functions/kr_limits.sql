@@ -46,16 +46,15 @@ CREATE OR REPLACE FUNCTION kr_part(limits text[], waits_for text) RETURNS intege
     SELECT CASE WHEN cardinality(limits) > 1 THEN kr_limit_set(limits, waits_for) ELSE 0 END
 $$;
 
--- The parts of the queue of a limit in which somebody waits who has several limits, by skipping through the index. Of very many the first ones, and some from
--- anywhere among the rest: none is overlooked for ever.
+-- The parts of the queue of a limit: 0, and by skipping through the index those in which somebody waits who has several limits. Of very many the first twenty, and
+-- twenty from a place that is drawn: none is overlooked for ever.
 CREATE OR REPLACE FUNCTION kr_parts(limit_name text) RETURNS SETOF integer LANGUAGE sql STABLE AS $$
     WITH RECURSIVE p AS (
-        (SELECT kr_part(t.limits, t.waits_for) AS part, 1 AS n FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = limit_name
-            AND kr_part(t.limits, t.waits_for) > 0 ORDER BY kr_part(t.limits, t.waits_for) LIMIT 1)
+        SELECT 0 AS part, 0 AS n, (random() * 2147483647)::integer AS drawn         -- here: what is drawn for each row is no index condition
         UNION ALL
-        SELECT m.part, p.n + 1 FROM p CROSS JOIN LATERAL (
+        SELECT m.part, p.n + 1, p.drawn FROM p CROSS JOIN LATERAL (
             SELECT kr_part(t.limits, t.waits_for) AS part FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = limit_name
-                AND kr_part(t.limits, t.waits_for) > CASE WHEN p.n = 20 THEN greatest(p.part, (random() * 2147483647)::integer) ELSE p.part END
+                AND kr_part(t.limits, t.waits_for) > CASE WHEN p.n = 20 THEN greatest(p.part, p.drawn) ELSE p.part END
             ORDER BY kr_part(t.limits, t.waits_for) LIMIT 1) m WHERE p.n < 40)
     SELECT p.part FROM p
 $$;
@@ -126,8 +125,7 @@ $$;
 -- The last name there can be of those that begin like this one (128 characters of four bytes fit into one), if one of these patterns holds for them; else the
 -- name itself. Never one that comes before it.
 CREATE OR REPLACE FUNCTION kr_last_like(limit_name text, prefixes text[]) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE WHEN prefixes = '{}' THEN limit_name
-        ELSE greatest(limit_name COLLATE "C", (SELECT min(p COLLATE "C") FROM unnest(prefixes) p WHERE starts_with(limit_name, p)) || repeat(chr(1114111), 128)) END
+    SELECT greatest(limit_name COLLATE "C", (SELECT min(p COLLATE "C") FROM unnest(prefixes) p WHERE starts_with(limit_name, p)) || repeat(chr(1114111), 128))
 $$;
 
 -- Whether one of these patterns, given by how it begins, holds for a name.
@@ -136,7 +134,7 @@ CREATE OR REPLACE FUNCTION kr_begins(limit_name text, prefixes text[]) RETURNS b
 $$;
 
 -- The keys of a pattern that have room and somebody waiting, from the one after the last that had its turn, some more than the pattern may let in: free.
--- is_over: the round came to its end.
+-- is_over: the round came to its end. kr_last_like and kr_begins are called only where patterns are nested: for very many keys they are dear.
 CREATE OR REPLACE FUNCTION kr_round(rule ms_limit, inside kr_inside, now_ timestamptz, OUT keys kr_rooms, OUT free integer, OUT is_over boolean) LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE

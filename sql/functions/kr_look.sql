@@ -35,15 +35,15 @@ BEGIN
     RETURN QUERY SELECT p.flow, p.seq, false, NULL FROM kr_past_flow_limits(ARRAY(SELECT DISTINCT k.name FROM unnest(taken) k WHERE k.kind = 'new flow limit'), most) p;
 
     -- a door opened: who waits there for it; a door closed: who came past it and may no longer. Not if it is as it was by now: a worker that
-    -- went and came back would have every task of its programs written twice.
+    -- went and came back would have every task of its programs written twice. The door of a pause is open, or shut for one flow only, whose name it has: then for all others.
     RETURN QUERY
         SELECT h.task_flow_id::text, h.task_exec_seq, false, NULL
-        FROM (SELECT DISTINCT k.kind, k.name, k.kind = 'unpause' AND EXISTS (SELECT FROM ms_pause p WHERE p.door = k.name) AS of_flow FROM unnest(taken) k WHERE k.kind IN ('program', 'unpause') AND CASE k.kind
-                WHEN 'unpause' THEN NOT EXISTS (SELECT FROM ms_pause p WHERE p.door = k.name AND p.kind <> 'flow')        -- of a flow that is called like a workflow
+        FROM (SELECT DISTINCT k.kind, k.name, k.kind = 'unpause' AND EXISTS (SELECT FROM ms_pause p WHERE p.door = k.name AND p.kind = 'flow') AS but_one_flow FROM unnest(taken) k WHERE k.kind IN ('program', 'unpause') AND CASE k.kind
+                WHEN 'unpause' THEN NOT EXISTS (SELECT FROM ms_pause p WHERE p.door = k.name AND p.kind <> 'flow')
                 ELSE EXISTS (SELECT FROM kr_worker w WHERE k.name = ANY (w.programs)) END) d CROSS JOIN LATERAL (
             SELECT t.task_flow_id, t.task_exec_seq FROM kr_task_stat t
             WHERE t.exec_status = 0 AND t.gate IN ('pause', 'program') AND t.gate = CASE d.kind WHEN 'unpause' THEN 'pause' ELSE 'program' END AND t.waits_for = d.name
-                AND (NOT d.of_flow OR t.task_flow_id <> d.name)
+                AND (NOT d.but_one_flow OR t.task_flow_id <> d.name)
             ORDER BY t.run_order LIMIT most FOR UPDATE SKIP LOCKED) h;
     GET DIAGNOSTICS found_ = ROW_COUNT;
     IF found_ >= most THEN

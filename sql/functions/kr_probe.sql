@@ -19,7 +19,7 @@ BEGIN
                 AND (t.gate, t.waits_for) > (d.gate, d.waits_for) ORDER BY t.gate, t.waits_for LIMIT 1) n)
     INSERT INTO kr_recount (kind, name)
         SELECT CASE d.gate WHEN 'pause' THEN 'unpause' ELSE d.gate END, d.waits_for FROM door d
-        WHERE CASE d.gate WHEN 'pause' THEN NOT EXISTS (SELECT FROM ms_pause p WHERE p.door = d.waits_for AND (p.kind <> 'flow' OR NOT EXISTS (      -- or it is of a flow that is called like a workflow
+        WHERE CASE d.gate WHEN 'pause' THEN NOT EXISTS (SELECT FROM ms_pause p WHERE p.door = d.waits_for AND (p.kind <> 'flow' OR NOT EXISTS (      -- shut for one flow only, whose name it has
                 SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate IN ('pause', 'program') AND t.gate = 'pause' AND t.waits_for = d.waits_for AND t.task_flow_id <> d.waits_for)))
             ELSE EXISTS (SELECT FROM kr_worker w WHERE d.waits_for = ANY (w.programs)) END
         UNION ALL SELECT CASE WHEN kr_counts_flows(d) THEN 'flow limit' ELSE 'limit' END, d FROM kr_open_doors() d;

@@ -54,8 +54,9 @@ BEGIN
         SELECT o.ctid FROM kr_minute o WHERE o.minute < now_ - interval '1 day' ORDER BY o.minute LIMIT 1000 FOR UPDATE SKIP LOCKED));
     DELETE FROM kr_signal s WHERE s.ctid = ANY (ARRAY(
         SELECT o.ctid FROM kr_signal o WHERE o.sent_ts < now_ - interval '30 days' ORDER BY o.sent_ts LIMIT 1000 FOR UPDATE SKIP LOCKED));
-    DELETE FROM kr_turn k WHERE k.ctid = ANY (ARRAY(          -- a rate that nobody has met for an hour; a pattern's turns stay
-        SELECT o.ctid FROM kr_turn o WHERE o.last_key IS NULL AND o.also IS NULL AND o.look_at IS NULL AND o.free_at < now_ - interval '1 hour' LIMIT 1000 FOR UPDATE SKIP LOCKED));
+    DELETE FROM kr_turn k WHERE k.ctid = ANY (ARRAY(          -- a rate that nobody has met for an hour, a limit that blocks nobody any more; a pattern's turns stay
+        SELECT o.ctid FROM kr_turn o WHERE o.last_key IS NULL AND o.look_at IS NULL AND coalesce(o.free_at, '-infinity') < now_ - interval '1 hour'
+            AND NOT EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = ANY (o.also)) LIMIT 1000 FOR UPDATE SKIP LOCKED));
     IF taken_back + poisoned > 0 THEN
         PERFORM pg_notify('flower', '');
         IF poisoned > 0 AND EXISTS (SELECT FROM kr_waiter) THEN

@@ -1,4 +1,4 @@
--- The queue of a limit has a part for each set of limits: where one set has to wait for another of its limits, those behind it are found without passing it.
+-- The queue of a limit has a part for each list of limits: where one of these has to wait for another of its limits, those behind it are found without passing it.
 
 -- Which part of the queue of a limit a task stands in that has several: 0 for all that have none but this one. Limits on flows do not count, and have one part only.
 -- Nothing but what PostgreSQL has is called: the index is made where nothing else is there yet.
@@ -42,4 +42,4 @@ ALTER TYPE kr_inside ADD ATTRIBUTE firsts double precision[];
 
 -- They take something else, and are made anew in this same transaction.
 -- squawk-ignore ban-drop-function
-DROP FUNCTION IF EXISTS kr_admit, kr_heads, kr_lock_limits;
+DROP FUNCTION IF EXISTS kr_admit, kr_heads, kr_lock_limits, kr_note_round;

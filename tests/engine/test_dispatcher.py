@@ -22,7 +22,7 @@ from tests.engine.living import NO_PROBE_SECONDS, define, ended, insert, living,
 
 
 class Crowd:
-    """Counts who is inside at once. Nobody leaves before *full* were, or a time after which they never will be."""
+    """Counts who is inside at once. Nobody leaves before *full* have been inside at once, or after five seconds."""
 
     def __init__(self, full: int) -> None:
         self.inside = self.most = 0

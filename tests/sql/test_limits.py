@@ -12,6 +12,7 @@ import pytest
 
 from flower.database.pool import Connection, Pool
 from tests.sql.engine import Engine, define, gates, seqs, write
+from tests.sql.test_plans import read
 
 PICKED = '{"customer": {"$task": "pick"}}'
 TENANTS = "INSERT INTO ms_limit (name, slots) VALUES ('tenant:*', {})"
@@ -286,11 +287,27 @@ async def test_those_that_may_run_are_found_among_very_many_sets_of_limits_that_
     await connection.execute("INSERT INTO ms_limit (name, slots) VALUES ('wallet:open', 1)")
     await write(connection, "free", 1, limits=["tenant:acme", "wallet:open"])
 
-    for _ in range(50):
-        if claims := await engine.claim():
-            break
+    while not (claims := await engine.claim()):
         await engine.store.workers.probe(engine.worker_id, "")
     assert [claim.flow_id for claim in claims] == ["free"]
+
+
+@pytest.mark.parametrize("analysed", [True, False])
+async def test_what_may_run_is_found_by_index_beside_20_000_that_wait_in_each_of_two_parts(
+    engine: Engine, connection: Connection, analysed: bool
+) -> None:
+    await connection.execute("INSERT INTO ms_limit (name, slots) VALUES ('stripe', 0), ('l', 2)")
+    await write_many(connection, "plain", 20_000, ["l"])
+    await write_many(connection, "stripe", 20_000, ["l", "stripe"])
+    await connection.execute("UPDATE kr_task_stat SET gate = 'limit', waits_for = 'l'; DELETE FROM kr_recount")
+    if analysed:
+        await connection.execute("VACUUM ANALYZE")
+
+    async with connection.transaction():
+        await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off")
+        ((plan,),) = await connection.fetch("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT kr_heads('{l}', '{3}', NULL)")
+
+    assert read(json.loads(plan)[0]["Plan"]) < 1_000
 
 
 async def test_a_unique_key_makes_no_other_queue(engine: Engine, connection: Connection) -> None:

@@ -237,9 +237,6 @@ async def test_a_probe_sees_no_work_in_what_is_paused_and_opens_a_door_that_was_
     assert (await engine.store.workers.probe(engine.worker_id, "")).work is False
 
 
-# Until
-
-
 async def test_a_pause_of_a_flow_holds_no_workflow_of_that_name_that_was_paused_before(engine: Engine, connection: Connection) -> None:
     await mine(connection, 1)
     await write(connection, "mine", 1)
@@ -290,6 +287,9 @@ async def test_a_probe_takes_back_who_came_to_a_slot_while_the_last_worker_with_
     await left.look()
 
     assert await gates(connection, "f") == {1: "program Mine"}
+
+
+# Until
 
 
 async def test_a_pause_that_ends_by_itself_says_when_and_lets_all_go_then(engine: Engine, connection: Connection) -> None:

@@ -91,7 +91,8 @@ async def test_a_storm_of_workers_and_people_leaves_every_gate_true_and_nothing_
         engine = await Engine(pool).enroll("Ok", "Rare")
         await engine.store.workers.sweep()
         await engine.look()
-        # The one race that a look can lose: whoever comes to a slot, or to the gate of a pause, while that pause is written or taken away. Each probe heals it.
+        # Races that a look can lose: each probe finds who comes to a slot, or to the gate of a pause, while that pause changes; who comes to a limit meanwhile
+        # goes to the pause when its turn comes (late).
         await engine.store.workers.probe(engine.worker_id, "")
         await engine.look()
 
