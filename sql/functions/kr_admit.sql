@@ -3,7 +3,7 @@
 -- whoever waits for a slot would be counted at each turn. A task that finds another of its limits full moves there.
 -- Those that are let through are locked and not written: most are claimed at once, and kr_settle_admitted writes the rest.
 -- since: where the first of those stands that came to a limit in this turn (Infinity: nobody did); NULL: look from the beginning. Else nobody is looked for before that and
--- before all that are inside: nearly all there are dead entries of whoever is through, and the next look finds who else stands there.
+-- before all that are inside, where starts follow close on each other (kr_inside): nearly all there are dead entries of whoever is through.
 CREATE OR REPLACE FUNCTION kr_admit(names text[], since double precision) RETURNS kr_admission LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
@@ -85,7 +85,7 @@ BEGIN
 END $$;
 
 -- Whoever was let in and still waits for a slot has no right to its place against a more urgent one: for the first in each part of the queue of a full limit that is more
--- urgent, the least urgent of those goes back whose leaving would let it in. Answers whether one did; who waits is then looked at again, as there may be more of them.
+-- urgent by a second (turns differ by less), the least urgent of those goes back whose leaving would let it in. Answers whether one did; who waits is then looked at again, as there may be more of them.
 CREATE OR REPLACE FUNCTION kr_sent_back(names text[], doors text[], inside kr_inside) RETURNS boolean LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -99,18 +99,20 @@ BEGIN
         SELECT n AS name, CASE WHEN own.count >= least(r.slots, wide) THEN n ELSE r.pattern END AS "like" FROM unnest(names) n CROSS JOIN LATERAL kr_rule(n) r
             CROSS JOIN LATERAL (SELECT coalesce(inside.counts[array_position(inside.names, n)], 0) AS count) own
         WHERE coalesce(r.pattern, n) = ANY (doors) AND NOT kr_counts_flows(n) AND (own.count >= least(r.slots, wide)
-            OR (SELECT sum(i.count) FROM unnest(inside.names, inside.counts) i (name, count) WHERE starts_with(i.name, left(r.pattern, -1))) >= wide)),
+            OR kr_inside_of(r.pattern) >= wide)),
     victim AS (
-        SELECT DISTINCT ON (v.row_) v.row_, (SELECT min(l) FROM unnest(v.limits) l WHERE kr_fits(ARRAY[l], ARRAY[f."like"])) AS limit_name
+        SELECT DISTINCT ON (v.row_) v.row_, (SELECT min(l) FROM unnest(v.limits) l WHERE NOT kr_counts_flows(l) AND kr_fits(ARRAY[l], ARRAY[f."like"])) AS limit_name
         FROM full_ f CROSS JOIN LATERAL (          -- fulls: all that one must leave for it to come in
                 SELECT w.run_order, ARRAY(SELECT u FROM unnest(w.limits) u CROSS JOIN LATERAL kr_rule(u) r
                     WHERE NOT kr_counts_flows(u) AND coalesce(inside.counts[array_position(inside.names, u)], 0) >= least(r.slots, wide)) AS fulls
                 FROM kr_parts(f.name) p (part) CROSS JOIN LATERAL (
                     SELECT t.run_order, t.limits FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = f.name AND kr_part(t.limits, t.waits_for) = p.part
-                    ORDER BY t.run_order, t.rank, t.task_exec_seq, t.task_flow_id LIMIT 1) w) h
+                    ORDER BY t.run_order, t.rank, t.task_exec_seq, t.task_flow_id LIMIT 1) w
+                WHERE NOT EXISTS (SELECT FROM unnest(w.limits) u CROSS JOIN LATERAL kr_rule(u) r WHERE r.every_seconds IS NOT NULL AND NOT kr_counts_flows(u)
+                    AND kr_tokens(u, r.every_seconds, coalesce(inside.waiting[array_position(inside.names, u)], 0), clock_timestamp()) <= 0)) h
             CROSS JOIN LATERAL (
                 SELECT t.ctid AS row_, t.limits FROM kr_task_stat t WHERE t.limits IS NOT NULL AND (t.exec_status = 1 OR (t.exec_status = 0 AND t.gate = 'slot'))
-                    AND t.exec_status + 0 = 0 AND t.run_order > h.run_order AND kr_fits(t.limits, ARRAY[f."like"]) AND t.limits @> h.fulls
+                    AND t.exec_status + 0 = 0 AND t.run_order > h.run_order + 1 AND kr_fits(ARRAY(SELECT u FROM unnest(t.limits) u WHERE NOT kr_counts_flows(u)), ARRAY[f."like"]) AND t.limits @> h.fulls
                 ORDER BY t.run_order DESC LIMIT 1 FOR UPDATE OF t SKIP LOCKED) v
         ORDER BY v.row_)
     UPDATE kr_task_stat t SET gate = 'limit', waits_for = v.limit_name FROM victim v WHERE t.ctid = v.row_;
@@ -123,11 +125,18 @@ END $$;
 
 -- The first in each part of the queues of these limits, locked, as many as they say, from where they say (NULL: the beginning); several: the limits of those that have more than one, as texts.
 CREATE OR REPLACE FUNCTION kr_heads(looked text[], takes integer[], starts double precision[], OUT rows_ tid[], OUT places integer[], OUT several text[]) LANGUAGE sql AS $$
-    SELECT array_agg(c.row_), array_agg(l.place::integer), array_agg(c.limits::text) FILTER (WHERE cardinality(c.limits) > 1)
-    FROM unnest(looked, takes, starts) WITH ORDINALITY l (name, take, start, place) CROSS JOIN LATERAL kr_parts(l.name) p (part) CROSS JOIN LATERAL (
-        SELECT t.ctid AS row_, t.limits FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = l.name AND kr_part(t.limits, t.waits_for) = p.part
-            AND t.run_order >= coalesce(l.start, '-Infinity')
-        ORDER BY t.run_order, t.rank, t.task_exec_seq, t.task_flow_id LIMIT l.take FOR UPDATE OF t SKIP LOCKED) c
+    SELECT array_agg(c.row_), array_agg(c.place), array_agg(c.limits::text) FILTER (WHERE cardinality(c.limits) > 1) FROM (
+        SELECT DISTINCT ON (h.row_) h.row_, h.limits, l.place::integer AS place FROM unnest(looked, takes, starts) WITH ORDINALITY l (name, take, start, place) CROSS JOIN LATERAL (
+            SELECT o.* FROM kr_parts(l.name) p (part) CROSS JOIN LATERAL (
+                SELECT t.ctid AS row_, t.limits FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = l.name AND kr_part(t.limits, t.waits_for) = p.part
+                    AND t.run_order >= coalesce(l.start, '-Infinity')
+                ORDER BY t.run_order, t.rank, t.task_exec_seq, t.task_flow_id LIMIT l.take FOR UPDATE OF t SKIP LOCKED) o
+            UNION ALL
+            SELECT o.* FROM (         -- whatever part they stand in: of very many parts not all are looked at
+                SELECT t.ctid AS row_, t.limits FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = l.name AND cardinality(t.limits) > 1
+                    AND t.run_order >= coalesce(l.start, '-Infinity')
+                ORDER BY t.run_order, t.rank, t.task_exec_seq, t.task_flow_id LIMIT l.take FOR UPDATE OF t SKIP LOCKED) o) h
+        ORDER BY h.row_, l.place) c
 $$;
 
 -- These waiting tasks, each near the head of the queue of a limit, in the order in which they may pass. places: in *looked*, of the limit where each waits. Of the keys
@@ -267,10 +276,12 @@ CREATE OR REPLACE FUNCTION kr_note_starts(rooms kr_rooms, entered text[]) RETURN
     INSERT INTO kr_turn AS k (name, free_at, look_at)
         SELECT s.name, s.now_ + s.due * interval '1 s', CASE WHEN s.has_place AND EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = s.name)
             THEN s.now_ + greatest(s.due - (kr_burst(s.every_seconds) - 1) * s.every_seconds, least(s.every_seconds, 1), 0.02) * interval '1 s' END
-        FROM (SELECT r.name, r.every_seconds, r.now_, kr_free_in(t.free_at, r.every_seconds, r.now_) + r.every_seconds * r.count AS due, coalesce(l.slots > r.inside + r.count, true) AS has_place
-              FROM (SELECT DISTINCT ON (r.name) r.*, clock_timestamp() AS now_, (SELECT count(*) FROM unnest(entered) e WHERE e = r.name) AS count
+        FROM (SELECT r.name, r.every_seconds, r.now_, kr_free_in(t.free_at, r.every_seconds, r.now_) + r.every_seconds * r.count AS due, 
+                  least(l.slots, w.wide) > r.inside + r.count AND (r.count > 0 OR r.waits OR kr_free_in(t.free_at, r.every_seconds, r.now_) > 0) AS has_place
+              FROM (SELECT DISTINCT ON (r.name) r.*, clock_timestamp() AS now_, (SELECT count(*) FROM unnest(entered) e WHERE e = r.name) AS count,
+                        EXISTS (SELECT FROM kr_task_stat s WHERE s.limits IS NOT NULL AND s.exec_status = 0 AND s.gate = 'slot' AND s.limits @> ARRAY[r.name]) AS waits
                     FROM unnest(rooms.names, rooms.every_seconds, rooms.locked, rooms.inside) r (name, every_seconds, locked, inside) WHERE r.every_seconds IS NOT NULL AND r.locked) r
-                  CROSS JOIN LATERAL kr_rule(r.name) l LEFT JOIN kr_turn t ON t.name = r.name) s
+                  CROSS JOIN LATERAL kr_rule(r.name) l CROSS JOIN (SELECT kr_width() AS wide) w LEFT JOIN kr_turn t ON t.name = r.name) s
         ON CONFLICT (name) DO UPDATE SET free_at = excluded.free_at, look_at = excluded.look_at
 $$;
 

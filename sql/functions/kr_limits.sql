@@ -79,12 +79,13 @@ CREATE OR REPLACE FUNCTION kr_tokens(limit_name text, every_seconds double preci
     SELECT greatest(kr_burst(every_seconds) - greatest(waiting, ceil(kr_free_in((SELECT t.free_at FROM kr_turn t WHERE t.name = limit_name), every_seconds, now_) / every_seconds)), 0)::integer
 $$;
 
--- How many tasks stand inside each limit, and where the first of them stood. Without bitmaps: only a plain look at an index takes note of the dead entries that it meets.
+-- How many tasks stand inside each limit, and, if the last of them has just begun, where the first of them stood: else nobody need skip what is dead before it. Without bitmaps: only a plain look at an index takes note of the dead entries that it meets.
 CREATE OR REPLACE FUNCTION kr_inside() RETURNS kr_inside LANGUAGE sql STABLE SET enable_bitmapscan = off SET enable_seqscan = off SET jit = off AS $$
     SELECT ROW(coalesce(array_agg(i.name), '{}'), coalesce(array_agg(i.count), '{}'), coalesce(array_agg(i.waiting), '{}'), coalesce(array_agg(i.first), '{}'))::kr_inside FROM (
-        SELECT n.name, count(*)::integer AS count, (count(*) FILTER (WHERE t.exec_status = 0))::integer AS waiting, min(t.run_order) AS first
+        SELECT n.name, count(*)::integer AS count, (count(*) FILTER (WHERE t.exec_status = 0))::integer AS waiting, 
+            CASE WHEN max(t.started_ts) FILTER (WHERE t.exec_status = 1) > clock_timestamp() - interval '50 ms' THEN min(t.run_order) END AS first
         FROM kr_task_stat t CROSS JOIN LATERAL unnest(CASE WHEN cardinality(t.limits) = 1 THEN t.limits ELSE ARRAY(SELECT DISTINCT unnest(t.limits)) END) n (name)
-        WHERE t.limits IS NOT NULL AND (t.exec_status = 1 OR (t.exec_status = 0 AND t.gate = 'slot')) AND n.name IS NOT NULL GROUP BY 1) i
+        WHERE t.limits IS NOT NULL AND (t.exec_status = 1 OR (t.exec_status = 0 AND t.gate = 'slot')) AND NOT kr_counts_flows(n.name) GROUP BY 1) i
 $$;
 
 -- Lock limits and patterns: those that another session has are answered without. If only one is wanted we wait for it, as long as a turn of the cycle takes: to look
@@ -133,6 +134,12 @@ CREATE OR REPLACE FUNCTION kr_begins(limit_name text, prefixes text[]) RETURNS b
     SELECT EXISTS (SELECT FROM unnest(prefixes) p WHERE starts_with(limit_name, p))
 $$;
 
+-- How many tasks stand inside a pattern, each once, however many of its names it has.
+CREATE OR REPLACE FUNCTION kr_inside_of(pattern text) RETURNS integer LANGUAGE sql STABLE SET enable_bitmapscan = off SET enable_seqscan = off SET jit = off AS $$
+    SELECT count(*)::integer FROM kr_task_stat t WHERE t.limits IS NOT NULL AND (t.exec_status = 1 OR (t.exec_status = 0 AND t.gate = 'slot'))
+        AND EXISTS (SELECT FROM unnest(t.limits) l WHERE NOT kr_counts_flows(l) AND starts_with(l, left(pattern, -1)))
+$$;
+
 -- The keys of a pattern that have room and somebody waiting, from the one after the last that had its turn, some more than the pattern may let in: free.
 -- is_over: the round came to its end. kr_last_like and kr_begins are called only where patterns are nested: for very many keys they are dear.
 CREATE OR REPLACE FUNCTION kr_round(rule ms_limit, inside kr_inside, now_ timestamptz, OUT keys kr_rooms, OUT free integer, OUT is_over boolean) LANGUAGE plpgsql AS $$
@@ -141,10 +148,11 @@ DECLARE
     wide  integer := kr_width();
     most  integer;
     found_ record;
-    nested text[] := ARRAY(SELECT m.prefix FROM ms_limit m WHERE m.prefix IS NOT NULL AND starts_with(m.prefix, rule.prefix) AND m.name <> rule.name);
+    nested text[] := ARRAY(SELECT m.prefix FROM ms_limit m WHERE m.prefix IS NOT NULL AND starts_with(m.prefix, rule.prefix) AND m.name <> rule.name)
+        || ARRAY(SELECT f FROM unnest('{unique:,workflow:}'::text[]) f WHERE starts_with(f, rule.prefix));      -- limits on flows are no keys
     last_ text COLLATE "C" := coalesce((SELECT t.last_key FROM kr_turn t WHERE t.name = rule.name), '');
 BEGIN
-    free := greatest(wide - coalesce((SELECT sum(i.count) FROM unnest(inside.names, inside.counts) i (name, count) WHERE starts_with(i.name, rule.prefix)), 0), 0);
+    free := greatest(wide - kr_inside_of(rule.name), 0);
     IF rule.slots = 0 AND NOT EXISTS (SELECT FROM ms_limit m WHERE starts_with(m.name, rule.prefix) AND m.prefix IS NULL AND m.slots IS DISTINCT FROM 0) THEN
         free := 0;         -- of very many keys none need be looked at
     END IF;

@@ -25,6 +25,11 @@ CREATE INDEX kr_task_queue ON kr_task_stat (
     waits_for COLLATE "C", (CASE WHEN cardinality(limits) > 1 THEN kr_limit_set(limits, waits_for) ELSE 0 END), run_order, rank, task_exec_seq, task_flow_id)
     WHERE exec_status = 0 AND gate = 'limit';
 
+-- The first of all parts together: of very many parts not all are looked at.
+-- squawk-ignore require-concurrent-index-creation
+CREATE INDEX kr_task_queue_heads ON kr_task_stat (waits_for COLLATE "C", run_order, rank, task_exec_seq, task_flow_id)
+    WHERE exec_status = 0 AND gate = 'limit' AND cardinality(limits) > 1;
+
 -- rang: keys of patterns that were looked at though it was not their turn, because those whose turn it was may have to wait for another limit.
 -- And of a limit: also: keys of patterns (until now the patterns) where some wait for their turn and need this limit, too, which was full; fifty at most.
 ALTER TYPE kr_admission ADD ATTRIBUTE rang text[];
