@@ -276,7 +276,7 @@ CREATE OR REPLACE FUNCTION kr_note_starts(rooms kr_rooms, entered text[]) RETURN
     INSERT INTO kr_turn AS k (name, free_at, look_at)
         SELECT s.name, s.now_ + s.due * interval '1 s', CASE WHEN s.has_place AND EXISTS (SELECT FROM kr_task_stat t WHERE t.exec_status = 0 AND t.gate = 'limit' AND t.waits_for COLLATE "C" = s.name)
             THEN s.now_ + greatest(s.due - (kr_burst(s.every_seconds) - 1) * s.every_seconds, least(s.every_seconds, 1), 0.02) * interval '1 s' END
-        FROM (SELECT r.name, r.every_seconds, r.now_, kr_free_in(t.free_at, r.every_seconds, r.now_) + r.every_seconds * r.count AS due, 
+        FROM (SELECT r.name, r.every_seconds, r.now_, kr_free_in(t.free_at, r.every_seconds, r.now_) + r.every_seconds * r.count AS due,
                   least(l.slots, w.wide) > r.inside + r.count AND (r.count > 0 OR r.waits OR kr_free_in(t.free_at, r.every_seconds, r.now_) > 0) AS has_place
               FROM (SELECT DISTINCT ON (r.name) r.*, clock_timestamp() AS now_, (SELECT count(*) FROM unnest(entered) e WHERE e = r.name) AS count,
                         EXISTS (SELECT FROM kr_task_stat s WHERE s.limits IS NOT NULL AND s.exec_status = 0 AND s.gate = 'slot' AND s.limits @> ARRAY[r.name]) AS waits

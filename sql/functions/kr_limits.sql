@@ -82,7 +82,7 @@ $$;
 -- How many tasks stand inside each limit, and, if the last of them has just begun, where the first of them stood: else nobody need skip what is dead before it. Without bitmaps: only a plain look at an index takes note of the dead entries that it meets.
 CREATE OR REPLACE FUNCTION kr_inside() RETURNS kr_inside LANGUAGE sql STABLE SET enable_bitmapscan = off SET enable_seqscan = off SET jit = off AS $$
     SELECT ROW(coalesce(array_agg(i.name), '{}'), coalesce(array_agg(i.count), '{}'), coalesce(array_agg(i.waiting), '{}'), coalesce(array_agg(i.first), '{}'))::kr_inside FROM (
-        SELECT n.name, count(*)::integer AS count, (count(*) FILTER (WHERE t.exec_status = 0))::integer AS waiting, 
+        SELECT n.name, count(*)::integer AS count, (count(*) FILTER (WHERE t.exec_status = 0))::integer AS waiting,
             CASE WHEN max(t.started_ts) FILTER (WHERE t.exec_status = 1) > clock_timestamp() - interval '50 ms' THEN min(t.run_order) END AS first
         FROM kr_task_stat t CROSS JOIN LATERAL unnest(CASE WHEN cardinality(t.limits) = 1 THEN t.limits ELSE ARRAY(SELECT DISTINCT unnest(t.limits)) END) n (name)
         WHERE t.limits IS NOT NULL AND (t.exec_status = 1 OR (t.exec_status = 0 AND t.gate = 'slot')) AND NOT kr_counts_flows(n.name) GROUP BY 1) i
