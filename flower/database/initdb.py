@@ -11,6 +11,7 @@ from flower.core.errors import ConfigurationError
 from flower.database.binaries import User, programs_for
 from flower.database.owners import write_private
 
+# Not wal_compression: pglz, the only method that these binaries have, takes its time while other workers wait for a limit.
 _SETTINGS = {
     "max_connections": "50",
     "shared_buffers": "128MB",
