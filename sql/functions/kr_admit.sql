@@ -14,7 +14,7 @@ DECLARE
     inside kr_inside;
     takes  integer[];          -- of how many of each queue we look at the tasks
     starts double precision[]; -- and from where on; NULL: the beginning
-    rang   text[];             -- keys of patterns
+    others text[];             -- keys that rang, though it is not their turn
     ruled  record;
     round  record;
     found_ record;
@@ -51,10 +51,10 @@ BEGIN
     found_ := kr_heads(made.looked, takes, starts);
     IF found_.several IS NOT NULL THEN
         IF made.groups IS NOT NULL THEN        -- those whose turn it is may have to wait for another limit: whoever rang may pass them
-            rang := ARRAY(SELECT unnest(ruled.keys) EXCEPT SELECT unnest(made.looked));
-            INSERT INTO kr_recount (kind, name) SELECT 'limit', r FROM unnest(rang[most + 1 :]) r;
-            made.rooms := kr_joined(made.rooms, kr_rooms(ARRAY(SELECT unnest(rang[: most]) EXCEPT SELECT unnest((made.rooms).names)), doors, inside, now_));
-            made.rang := ARRAY(SELECT r FROM unnest(rang[: most]) r WHERE (made.rooms).free[array_position((made.rooms).names, r)] > 0);
+            others := ARRAY(SELECT unnest(ruled.keys) EXCEPT SELECT unnest(made.looked));
+            INSERT INTO kr_recount (kind, name) SELECT 'limit', r FROM unnest(others[most + 1 :]) r;
+            made.rooms := kr_joined(made.rooms, kr_rooms(ARRAY(SELECT unnest(others[: most]) EXCEPT SELECT unnest((made.rooms).names)), doors, inside, now_));
+            made.rang := ARRAY(SELECT r FROM unnest(others[: most]) r WHERE (made.rooms).free[array_position((made.rooms).names, r)] > 0);
             IF made.rang <> '{}' THEN
                 made.looked := made.looked || made.rang;
                 takes := takes || array_fill(1, ARRAY[cardinality(made.rang)]);
